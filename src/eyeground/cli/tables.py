@@ -40,7 +40,7 @@ def print_judgement(judgement: dict[str, Any], title: str = "", console: Console
     """
     target = console or out
     target.print(_summary(judgement, title))
-    target.print(_per_class(judgement))
+    target.print(_per_class(judgement, target.width))
     positive = number(judgement["f1_positive"])
     lines = [
         "kappa, F1, AUC and final are the challenge's: all cells pooled, called when strictly above 0.5.",
@@ -73,21 +73,27 @@ def _summary(judgement: dict[str, Any], title: str) -> Table:
     return table
 
 
-def _per_class(judgement: dict[str, Any]) -> Table:
+def _per_class(judgement: dict[str, Any], width: int) -> Table:
+    rows = judgement["per_class"]
     table = Table(title="per label, called when above its cut", title_justify="left", box=box.SIMPLE_HEAD)
-    table.padding, table.pad_edge = (0, 1, 0, 0), False
-    longest = max((len(row["code"]) for row in judgement["per_class"]), default=0)
-    table.add_column("", no_wrap=True, min_width=min(longest, 12))
+    table.padding = 0
+    code_width = max(len(row["code"]) for row in rows)
+    table.add_column("", min_width=code_width)
     for heading in ("n", "n pos", *PER_CLASS.values()):
         table.add_column(heading, justify="right", no_wrap=True, min_width=5)
-    table.add_column("label", no_wrap=True, overflow="ellipsis", ratio=1)
-    for row in judgement["per_class"]:
+    table.add_column("label", no_wrap=True)
+    room = max(width - code_width - 6 * (2 + len(PER_CLASS)) - 3, 5)  # what the numbers leave for the name
+    for row in rows:
         cells = (number(row[key]) for key in PER_CLASS)
-        table.add_row(row["code"], str(row["n"]), str(row["n_pos"]), *cells, row["name"])
+        table.add_row(row["code"], str(row["n"]), str(row["n_pos"]), *cells, _short(row["name"], room))
     table.add_section()
     means = (number(judgement[f"macro_{key}"]) if f"macro_{key}" in judgement else "" for key in PER_CLASS)
-    table.add_row("", "", "", *means, "macro mean", style="bold")
+    table.add_row("", "", "", *means, "macro mean"[:room], style="bold")
     return table
+
+
+def _short(text: str, room: int) -> str:
+    return text if len(text) <= room else text[: room - 1] + "…"
 
 
 def _interval(bounds: list[float] | None) -> str:
