@@ -1,0 +1,88 @@
+"""The sentences and numbers that the terminal and the page share."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eyeground.readings import EyeReading, Finding, Reading
+from eyeground.records import Side
+
+EYES: dict[Side, str] = {"left": "Left eye · OS", "right": "Right eye · OD"}
+_SEX = {"F": "female", "M": "male"}
+
+
+def percent(probability: float | None) -> str:
+    """A probability with one decimal, never rounded to certainty; a dash where there is none."""
+    if probability is None or math.isnan(probability):
+        return "–"
+    if probability < 0.001:
+        return "< 0.1 %"
+    if probability > 0.999:
+        return "> 99.9 %"
+    return f"{100 * probability:.1f} %"
+
+
+def number(value: float) -> str:
+    """Three significant digits, thousands kept whole, a true minus; a dash where undefined."""
+    if not math.isfinite(value):
+        return "–"
+    text = f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return text.replace("-", "−")
+
+
+def when(created: str) -> str:
+    """`2026-01-31T08:05:00Z` as `2026-01-31, 08:05 UTC`; other texts as they are."""
+    day, mark, clock = created.partition("T")
+    return f"{day}, {clock[:5]} UTC" if mark and clock.endswith(("Z", "+00:00")) else created
+
+
+def verdict(finding: Finding) -> str:
+    """`present`, `absent`, or `undefined` where the probability or the threshold is."""
+    if math.isnan(finding.probability) or math.isnan(finding.threshold):
+        return "undefined"
+    return "present" if finding.positive else "absent"
+
+
+def facts(reading: Reading) -> list[str]:
+    """Who was read, as far as it was given: visit, age, sex."""
+    known = [f"visit {reading.visit}" if reading.visit is not None else ""]
+    known.append(f"age {reading.age:g} years" if reading.age is not None else "age not given")
+    known.append(_SEX[reading.sex] if reading.sex else "sex not given")
+    return [fact for fact in known if fact]
+
+
+def summary(reading: Reading) -> list[str]:
+    """The reading in sentences: what is present, and which eye is not part of it."""
+    positive = [finding for finding in reading.diseases if finding.positive]
+    positive.sort(key=lambda finding: -finding.ratio)
+    if positive:
+        named = ", ".join(f"{finding.name} {percent(finding.probability)}" for finding in positive)
+        lines = [f"Above threshold: {named}."]
+    else:
+        lines = ["No disease label is above its threshold."]
+    lines += [
+        f"{finding.name}: {percent(finding.probability)}, {verdict(finding)}."
+        for finding in reading.findings
+        if finding.rule == "all"
+    ]
+    return lines + [
+        f"{absence(eye)} The probabilities rest on the other eye alone." for eye in reading.eyes if eye.status != "read"
+    ]
+
+
+def absence(eye: EyeReading) -> str:
+    """Why an eye is not shown, in one sentence."""
+    verb = {"missing": "is missing", "unreadable": "could not be read", "read": "was read; no picture was kept"}
+    because = f": {eye.reason.rstrip('.')}" if eye.reason else ""
+    return f"The {eye.side} eye {verb[eye.status]}{because}."
+
+
+def strength(values: NDArray[np.float32]) -> str:
+    """How strong a map is, in logits: its strongest place and its mean, which is the eye's logit."""
+    if not np.isfinite(values).any():
+        return "no map"
+    peak, mean = (f"{value:+.1f}".replace("-", "−") for value in (np.nanmax(values), np.nanmean(values)))
+    return f"strongest {peak}, mean {mean} logits" + ("" if np.nanmax(values) > 0 else ", nothing to colour")
