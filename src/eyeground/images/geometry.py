@@ -1,0 +1,88 @@
+"""Where a view came from: a square box in the original picture, and the way there and back.
+
+Coordinates are continuous and (x, y): pixel i covers [i, i + 1), its centre is at i + 0.5, and the picture spans
+[0, width] x [0, height]. "Original" means the picture as it should be seen, after its EXIF orientation.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """A square crop box in original pixels, and the side of the view made from it.
+
+    `x, y` is the box's top left corner and `side` its length; the box may lie partly outside the picture, where the
+    view is padded with black. `size` is the view's side in its own pixels.
+    """
+
+    width: int
+    height: int
+    x: float
+    y: float
+    side: float
+    size: int
+
+    def to_original(self, points: ArrayLike) -> NDArray[np.float64]:
+        """View coordinates (..., 2) to original coordinates (..., 2)."""
+        return np.asarray(points, dtype=np.float64) * (self.side / self.size) + (self.x, self.y)
+
+    def to_view(self, points: ArrayLike) -> NDArray[np.float64]:
+        """Original coordinates (..., 2) to view coordinates (..., 2); the inverse of `to_original`."""
+        return (np.asarray(points, dtype=np.float64) - (self.x, self.y)) * (self.size / self.side)
+
+    def place(self, values: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Puts a map that covers the view, at any resolution, onto the original pixels.
+
+        Args:
+            values: float (h, w); cell (0, 0) covers the view's top left corner.
+
+        Returns:
+            float32 (height, width), bilinear between the centres of the cells (the nearest cell's value beyond the
+            outermost centres) and 0 at the pixels whose centre is outside the crop.
+        """
+        if values.ndim != 2:
+            raise ValueError(f"place takes one map (h, w), not an array of shape {values.shape}")
+        placed = np.zeros((self.height, self.width), dtype=np.float32)
+        rows, top, bottom, down = _taps(self.y, self.side, self.height, values.shape[0])
+        columns, left, right, across = _taps(self.x, self.side, self.width, values.shape[1])
+        source = values.astype(np.float32, copy=False)
+        narrow = source[top] + (source[bottom] - source[top]) * down[:, None]
+        start = narrow[:, left]
+        placed[rows, columns] = start + (narrow[:, right] - start) * across
+        return placed
+
+    def to_dict(self) -> dict[str, int | float]:
+        return dataclasses.asdict(self)
+
+    @staticmethod
+    def from_dict(data: Mapping[str, Any]) -> Geometry:
+        """The geometry that `to_dict` wrote. Raises `TypeError` for missing or unknown keys."""
+        return Geometry(**data)
+
+
+@dataclass(frozen=True)
+class View:
+    """What a model sees of one photograph: uint8 (S, S, 3) RGB pixels, and where they came from."""
+
+    pixels: NDArray[np.uint8]
+    geometry: Geometry
+
+
+def _taps(
+    origin: float, side: float, length: int, cells: int
+) -> tuple[slice, NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
+    """Along one axis: original pixels in the box, and for each its two cells and the weight of the second."""
+    first = min(max(int(np.ceil(origin - 0.5)), 0), length)
+    last = min(max(int(np.ceil(origin + side - 0.5)), first), length)
+    position = (np.arange(first, last) + 0.5 - origin) * (cells / side) - 0.5
+    position = np.clip(position, 0, cells - 1)
+    lower = np.floor(position).astype(np.intp)
+    return slice(first, last), lower, np.minimum(lower + 1, cells - 1), (position - lower).astype(np.float32)
