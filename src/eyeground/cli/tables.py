@@ -56,13 +56,13 @@ def _summary(judgement: dict[str, Any], title: str) -> Table:
     table = Table(
         title=title or f"{judgement['n']} patients", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
     )
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     table.add_column("predictions", justify="right", style="bold")
     intervals = judgement.get("intervals")
     if intervals:
         table.add_column(f"{intervals['level']:.0%} interval", justify="right")
     table.add_column("all zeros", justify="right", style="dim")
-    table.add_column("prevalence rows", justify="right", style="dim")
+    table.add_column("prevalences", justify="right", style="dim")
     for group in (POOLED, MACRO):
         for key, name in group:
             cells = [number(judgement[key], 4)]

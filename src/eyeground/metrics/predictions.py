@@ -34,10 +34,12 @@ class Truth(NamedTuple):
 
 
 class Predictions(NamedTuple):
-    """`probability` is float64 (n, C), columns in the order asked for, rows as in the file."""
+    """`probability` is float64 (n, C), columns in the order asked for; `rows` numbers the rows as the file does."""
 
     ids: tuple[str, ...]
     probability: NDArray[np.float64]
+    path: Path
+    rows: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def read_predictions(path: Path, codes: Sequence[str], by_name: bool = False) ->
     for r, (number, cells) in enumerate(table.rows):
         for c, column in enumerate(columns):
             probability[r, c] = _probability(cells[column], f"{path}, row {number} (ID {ids[r]}), column '{codes[c]}'")
-    return Predictions(ids, probability)
+    return Predictions(ids, probability, path, tuple(number for number, _ in table.rows))
 
 
 def write_predictions(path: Path, ids: Sequence[str], probability: ArrayLike, codes: Sequence[str]) -> None:

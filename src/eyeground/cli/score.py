@@ -1,0 +1,74 @@
+"""`eyeground score`: the challenge's scoring, stand-alone, for anybody's predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eyeground.cli.console import parse, print_json, warn
+from eyeground.cli.tables import print_judgement
+from eyeground.metrics.align import align
+from eyeground.metrics.intervals import Bootstrap, intervals
+from eyeground.metrics.judge import judge
+from eyeground.metrics.predictions import read_predictions, read_truth
+
+
+@dataclass(frozen=True)
+class Score:
+    """Scores predictions like the ODIR-2019 challenge, and shows what its pooled numbers hide.
+
+    The predictions have the columns ID,N,D,G,C,A,H,M,O and one row per patient in the truth's order, as the
+    challenge requires; a file that it would reject is refused with the reason.
+    """
+
+    truth: Path
+    """Truth, .xlsx or .csv: the challenge's workbook, or an ID column and one 0/1 column per label."""
+    predictions: Path
+    """Predictions, .csv (or .xlsx): probabilities between 0 and 1."""
+    json: bool = False
+    """Print one JSON object and nothing else."""
+    reorder: bool = False
+    """Match rows by ID and columns by name when their order differs. The challenge rejects such files."""
+    subset: bool = False
+    """Score only the patients that the predictions have. Such numbers are not those of the whole truth."""
+    draws: int = 1000
+    """Bootstrap draws over patients for the 95 % intervals; 0 leaves them out."""
+
+
+def score(config: Score) -> dict[str, Any]:
+    """Reads both files and judges; the judgement also says how many of the truth's patients it is about.
+
+    Raises:
+        DataError: a file that can't be read or does not fit, with the first row or column that is wrong.
+    """
+    truth = read_truth(config.truth)
+    predictions = read_predictions(config.predictions, truth.vocabulary.codes, config.reorder)
+    rows, probability = align(truth.ids, predictions, config.reorder, config.subset)
+    labels = truth.labels[rows]
+    known = ~np.isnan(labels)
+    judgement = judge(labels, known, probability, truth.vocabulary)
+    notes = judgement.pop("notes")
+    if len(rows) < len(truth.ids):
+        notes.insert(0, f"only {len(rows)} of the truth's {len(truth.ids)} patients have predictions and are scored")
+    extra: dict[str, Any] = {"truth_patients": len(truth.ids), "notes": notes}
+    if config.draws > 0:
+        extra["intervals"] = intervals(labels, known, probability, truth.vocabulary, bootstrap=Bootstrap(config.draws))
+    return {**judgement, **extra}
+
+
+def main(argv: Sequence[str]) -> int:
+    """Prints the judgement as tables, or as JSON."""
+    config = parse(Score, argv, "score")
+    judgement = score(config)
+    if config.json:
+        print_json(judgement)
+        return 0
+    if judgement["n"] < judgement["truth_patients"]:
+        warn(judgement["notes"][0])
+    of = f" of {judgement['truth_patients']}" if judgement["n"] < judgement["truth_patients"] else ""
+    print_judgement(judgement, f"{config.predictions.name}: {judgement['n']}{of} patients, each cell cut at 0.5")
+    return 0
