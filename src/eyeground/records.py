@@ -48,7 +48,8 @@ class Visit:
     """One patient on one day. Either eye may be None (not listed); visit labels are kept apart from eye labels.
 
     `id` names the visit within its cohort, `patient` the person; both are text, so leading zeros survive.
-    Age in years; sex 'F', 'M' or None; unknown stays None.
+    Age in years; sex 'F', 'M' or None; unknown stays None. `part` is the publishers' own part, such as
+    'off-site test', where the cohort has such parts.
     """
 
     id: str
@@ -58,6 +59,7 @@ class Visit:
     age: float | None = None
     sex: Literal["F", "M"] | None = None
     flags: tuple[Flag, ...] = ()
+    part: str | None = None
 
     @property
     def left(self) -> Eye | None:

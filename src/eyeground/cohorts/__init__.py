@@ -1,0 +1,39 @@
+"""Data sets on disk become `Cohort`s: one file per published layout, each with `read(root, options) -> Cohort`."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+from eyeground.cohorts.options import CohortOptions
+from eyeground.errors import UsageError, nearest
+from eyeground.records import Cohort
+
+__all__ = ["LAYOUTS", "CohortOptions", "read_cohort"]
+
+LAYOUTS: dict[str, tuple[str, str]] = {
+    "odir": ("the ODIR-2019 challenge's workbook and image folder", "eyeground.cohorts.odir"),
+    "odir-release": ("OIA-ODIR: training, off-site and on-site folders", "eyeground.cohorts.odir_release"),
+    "odir-kaggle": ("Kaggle's full_df.csv and its image folder", "eyeground.cohorts.odir_kaggle"),
+    "folder": ("your own photographs with a cohort.csv", "eyeground.cohorts.folder"),
+}
+"""Layout name to its one-line description and the module that reads it."""
+
+
+def read_cohort(layout: str, root: Path, options: CohortOptions | None = None) -> Cohort:
+    """Reads a cohort.
+
+    Args:
+        layout: a name in `LAYOUTS`.
+        root: the cohort's folder.
+        options: how to read it; the defaults follow the publishers.
+
+    Raises:
+        UsageError: no such layout.
+        DataError: what is on disk is not that layout; one sentence says what and where.
+    """
+    if layout not in LAYOUTS:
+        raise UsageError(f"no layout '{layout}'{nearest(layout, LAYOUTS)} (there are {', '.join(LAYOUTS)})")
+    module = importlib.import_module(LAYOUTS[layout][1])
+    cohort: Cohort = module.read(Path(root), options or CohortOptions())
+    return cohort

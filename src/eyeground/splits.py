@@ -1,0 +1,312 @@
+"""Splits: visits into training, validation and test parts, together with their patient and their duplicates.
+
+Stratification follows Sechidis, Tsoumakas & Vlahavas 2011 ("On the stratification of multi-label data"): the rarest
+label is dealt out first, each group of visits to the part that lacks that label most. Here whole groups are dealt,
+and the sizes of the parts are fixed beforehand.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eyeground import leaks
+from eyeground.errors import DataError, UsageError
+from eyeground.files import digest, write_text
+from eyeground.leaks import Fingerprint, Pair
+from eyeground.records import Cohort, Visit
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """How visits are parted: `folds` > 1 is k-fold (each fold is the test part once), 1 is one hold-out.
+
+    Shares are of all visits with an image. `test_share` is for the hold-out alone.
+    """
+
+    folds: int = 3
+    test_share: float = 0.2
+    val_share: float = 0.1
+
+    def to_dict(self) -> dict[str, Any]:
+        if self.folds > 1:
+            return {"kind": "k-fold", "folds": self.folds, "val_share": self.val_share}
+        return {"kind": "hold-out", "test_share": self.test_share, "val_share": self.val_share}
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Visit ids of one fold, in cohort order; each visit is in exactly one part."""
+
+    train: tuple[str, ...]
+    val: tuple[str, ...]
+    test: tuple[str, ...]
+
+    def part(self, name: str) -> tuple[str, ...]:
+        """`train`, `val`, `test` or `all`. Raises `UsageError` for another name."""
+        if name == "all":
+            return self.train + self.val + self.test
+        if name not in ("train", "val", "test"):
+            raise UsageError(f"no part '{name}' in a split (there are train, val, test, all)")
+        ids: tuple[str, ...] = getattr(self, name)
+        return ids
+
+
+@dataclass(frozen=True)
+class Split:
+    """Folds of one cohort, the groups that stay together (those of several visits), every photograph's fingerprint.
+
+    `hash` is the SHA-256 of the assignment alone, so that the same split has the same hash on every machine.
+    """
+
+    layout: str
+    vocabulary: tuple[str, ...]
+    scheme: dict[str, Any]
+    seed: int
+    folds: tuple[Parts, ...]
+    groups: tuple[tuple[str, ...], ...]
+    fingerprints: tuple[Fingerprint, ...]
+    hash: str
+
+    def fold(self, number: int) -> Parts:
+        """One fold's parts. Raises `UsageError` when there is no such fold."""
+        if not 0 <= number < len(self.folds):
+            raise UsageError(f"no fold {number}: this split has folds 0 to {len(self.folds) - 1}")
+        return self.folds[number]
+
+    def fingerprints_of(self, visits: Sequence[str]) -> tuple[Fingerprint, ...]:
+        """Fingerprints of these visits' photographs."""
+        wanted = set(visits)
+        return tuple(one for one in self.fingerprints if one.visit in wanted)
+
+    def check_against(self, cohort: Cohort) -> tuple[str, ...]:
+        """Holds the split against a cohort.
+
+        Returns:
+            ids of visits with images that the split does not know (they take no part).
+
+        Raises:
+            DataError: another vocabulary, or the split names visits that the cohort does not have.
+        """
+        if self.vocabulary != cohort.vocabulary.codes:
+            ours, theirs = ", ".join(self.vocabulary), ", ".join(cohort.vocabulary.codes)
+            raise DataError(f"the split was made for labels {ours}, the cohort has {theirs}; make a new split")
+        known = set(self.folds[0].part("all"))
+        strange = sorted(known - {visit.id for visit in cohort.visits})
+        if strange:
+            raise DataError(
+                f"the split names {len(strange)} visits that {cohort.root} does not have ({', '.join(strange[:3])}); "
+                "use the cohort it was made for, or make a new split"
+            )
+        return tuple(visit.id for visit in cohort.with_images() if visit.id not in known)
+
+    def save(self, path: Path) -> None:
+        """Writes the split as JSON, whole or not at all."""
+        write_text(path, _to_text(self))
+
+    @staticmethod
+    def load(path: Path) -> Split:
+        """Reads a split and checks it. Raises `DataError` when it is missing, malformed or altered."""
+        return _from_text(path)
+
+
+def make_split(
+    cohort: Cohort,
+    prints: Sequence[Fingerprint],
+    scheme: Scheme | Mapping[str, Any] | None = None,
+    seed: int = 0,
+    known: Sequence[Pair] = (),
+) -> Split:
+    """Parts the visits that have at least one image.
+
+    Args:
+        cohort: where the visits come from.
+        prints: fingerprints of all their photographs, as from `leaks.fingerprints`.
+        scheme: k-fold or hold-out, see `Scheme`.
+        seed: breaks ties; the same seed gives the same split on every machine.
+        known: duplicates known beforehand, beside those that are found here.
+
+    Raises:
+        UsageError: impossible shares or more folds than groups.
+    """
+    scheme = Scheme(**scheme) if isinstance(scheme, Mapping) else scheme or Scheme()
+    visits = cohort.with_images()
+    grouping = leaks.groups(prints, [*leaks.find_duplicates(prints), *known])
+    labels = _label_matrix(visits)
+    index = _group_index(visits, grouping)
+    rng = np.random.Generator(np.random.PCG64(seed))
+    folds = tuple(_parts(visits, part) for part in _assign(labels, index, scheme, rng))
+    members: dict[str, list[str]] = {}
+    for visit in visits:
+        members.setdefault(grouping[visit.id], []).append(visit.id)
+    together = tuple(tuple(ids) for ids in members.values() if len(ids) > 1)
+    core = _core(cohort.layout, cohort.vocabulary.codes, scheme.to_dict(), seed, folds, together)
+    return Split(
+        cohort.layout, cohort.vocabulary.codes, scheme.to_dict(), seed, folds, together, tuple(prints), digest(core)
+    )
+
+
+def _assign(
+    labels: NDArray[np.int64], index: NDArray[np.int64], scheme: Scheme, rng: np.random.Generator
+) -> list[NDArray[np.int64]]:
+    """One array per fold: 0 train, 1 val, 2 test for each visit."""
+    n = len(index)
+    val = round(n * scheme.val_share)
+    _check_scheme(scheme, n, len(set(index.tolist())), val)
+    if scheme.folds == 1:
+        test = round(n * scheme.test_share)
+        return [deal(labels, index, [n - test - val, val, test], rng)]
+    sizes = [n // scheme.folds + (k < n % scheme.folds) for k in range(scheme.folds)]
+    fold_of = deal(labels, index, sizes, rng)
+    folds = []
+    for k in range(scheme.folds):
+        part = np.full(n, 2)
+        rest = fold_of != k
+        part[rest] = deal(labels[rest], index[rest], [int(rest.sum()) - val, val], rng)
+        folds.append(part)
+    return folds
+
+
+def _check_scheme(scheme: Scheme, n: int, groups: int, val: int) -> None:
+    """Raises `UsageError` when the scheme can't be met."""
+    if scheme.folds < 1 or scheme.folds > groups:
+        raise UsageError(f"can't make {scheme.folds} folds of {groups} groups of visits with images")
+    test = 1 / scheme.folds if scheme.folds > 1 else scheme.test_share
+    if min(scheme.val_share, test) < 0 or scheme.val_share + test >= 1:
+        raise UsageError(f"shares must leave something for training: test {test:.2f}, val {scheme.val_share:.2f}")
+    if n - val - round(n * test) < 1:
+        raise UsageError(f"nothing is left for training of {n} visits; lower --test-share or --val-share")
+
+
+def deal(
+    labels: NDArray[np.int64], index: NDArray[np.int64], sizes: Sequence[int], rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Deals groups of visits to parts so that each part gets its share of each label, the rarest label first.
+
+    Args:
+        labels: int (n, L), 1 where present.
+        index: int (n,), the group of each visit.
+        sizes: visits wanted per part; they add up to n. Met exactly where the groups allow it.
+        rng: breaks ties.
+
+    Returns:
+        int (n,), the part of each visit.
+    """
+    ids, group = np.unique(index, return_inverse=True)
+    weight = np.bincount(group, minlength=len(ids))
+    counts = np.zeros((len(ids), labels.shape[1]), dtype=np.int64)
+    np.add.at(counts, group, labels)
+    room = np.array(sizes, dtype=np.int64)
+    share = room / max(room.sum(), 1)
+    wanted = np.outer(share, counts.sum(0))
+    part = np.full(len(ids), -1)
+    shuffled = rng.permutation(len(ids))
+    for members, label in _order(counts, weight, shuffled):
+        for g in members:
+            open_parts = np.flatnonzero(room >= weight[g])
+            if not len(open_parts):
+                open_parts = np.flatnonzero(room == room.max())
+            lack = (
+                wanted[open_parts, label]
+                if label is not None
+                else room[open_parts] / np.maximum(share[open_parts], 1e-9)
+            )
+            tied = open_parts[lack >= lack.max() - 1e-9]
+            emptiest = room[tied] / np.maximum(share[tied], 1e-9)
+            part[g] = tied[int(emptiest.argmax())]
+            room[part[g]] -= weight[g]
+            wanted[part[g]] -= counts[g]
+    return part[group]
+
+
+def _order(
+    counts: NDArray[np.int64], weight: NDArray[np.int64], shuffled: NDArray[np.int64]
+) -> list[tuple[list[int], int | None]]:
+    """Groups in the order of dealing: those of several visits first, then by rarest label, the unlabelled last."""
+    totals = counts.sum(0)
+    rarest = sorted((label for label in range(counts.shape[1]) if totals[label]), key=lambda label: int(totals[label]))
+    first: dict[int, int | None] = {
+        int(g): next((label for label in rarest if counts[g, label]), None) for g in shuffled
+    }
+    stages: list[tuple[list[int], int | None]] = []
+    for several in (True, False):
+        for label in [*rarest, None]:
+            members = [g for g, rare in first.items() if rare == label and (weight[g] > 1) == several]
+            members.sort(key=lambda g: -int(weight[g]))
+            if members:
+                stages.append((members, label))
+    return stages
+
+
+def _label_matrix(visits: Sequence[Visit]) -> NDArray[np.int64]:
+    """Present labels (n, C + 1); the last column marks visits with one eye, so that these too are spread evenly."""
+    rows = [[*(int(state == 1) for state in visit.labels), int(not all(visit.seen))] for visit in visits]
+    return np.array(rows, dtype=np.int64).reshape(len(visits), -1)
+
+
+def _group_index(visits: Sequence[Visit], grouping: Mapping[str, str]) -> NDArray[np.int64]:
+    numbers = {visit.id: i for i, visit in enumerate(visits)}
+    return np.array([numbers[grouping[visit.id]] for visit in visits], dtype=np.int64)
+
+
+def _parts(visits: Sequence[Visit], part: NDArray[np.int64]) -> Parts:
+    train, val, test = (tuple(v.id for v, p in zip(visits, part, strict=True) if p == number) for number in range(3))
+    return Parts(train, val, test)
+
+
+def _core(
+    layout: str,
+    codes: Sequence[str],
+    scheme: Mapping[str, Any],
+    seed: int,
+    folds: Sequence[Parts],
+    groups: Sequence[Sequence[str]],
+) -> dict[str, Any]:
+    """The assignment as plain JSON values, in canonical order."""
+    return {
+        "version": VERSION,
+        "layout": layout,
+        "vocabulary": list(codes),
+        "scheme": dict(scheme),
+        "seed": seed,
+        "folds": [{"train": list(p.train), "val": list(p.val), "test": list(p.test)} for p in folds],
+        "groups": [list(ids) for ids in groups],
+    }
+
+
+def _to_text(split: Split) -> str:
+    core = _core(split.layout, split.vocabulary, split.scheme, split.seed, split.folds, split.groups)
+    prints = [[one.visit, one.patient, one.side, one.sha256, one.signature] for one in split.fingerprints]
+    head = json.dumps(core | {"hash": split.hash, "fingerprints_hash": digest(prints)}, ensure_ascii=False, indent=1)
+    lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in prints)
+    return f'{head[:-2]},\n "fingerprints": [\n{lines}\n]}}\n'
+
+
+def _from_text(path: Path) -> Split:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if data["version"] > VERSION:
+            raise DataError(
+                f"{path} is a split of version {data['version']}, newer than this program; update eyeground"
+            )
+        prints = tuple(Fingerprint(*row) for row in data["fingerprints"])
+        folds = tuple(Parts(tuple(p["train"]), tuple(p["val"]), tuple(p["test"])) for p in data["folds"])
+        groups = tuple(tuple(ids) for ids in data["groups"])
+        codes, scheme, seed = tuple(data["vocabulary"]), data["scheme"], data["seed"]
+        core = _core(data["layout"], codes, scheme, seed, folds, groups)
+        whole = digest(core) == data["hash"] and digest(data["fingerprints"]) == data["fingerprints_hash"]
+    except FileNotFoundError:
+        raise DataError(f"no split {path}; make one with eyeground cohort split") from None
+    except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is not a split of eyeground ({type(error).__name__}: {error})") from error
+    if not whole:
+        raise DataError(f"{path} was altered after it was made (its hash does not fit); make it again")
+    return Split(data["layout"], codes, scheme, seed, folds, groups, prints, data["hash"])
