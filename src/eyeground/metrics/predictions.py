@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from eyeground.errors import DataError, nearest
+from eyeground.errors import DataError
 from eyeground.files import aside
 from eyeground.vocabulary import ODIR, Vocabulary
 
@@ -190,8 +190,8 @@ def _check_header(table: Table, expected: tuple[str, ...], by_name: bool) -> Non
     wanted = ",".join(expected)
     for name in expected:
         if name not in table.header:
-            hint = nearest(name, [have for have in table.header if have not in expected])
-            raise DataError(f"{table.path} has no column '{name}'{hint}; the header must be {wanted}")
+            have = ",".join(table.header)[:60]
+            raise DataError(f"{table.path} has no column '{name}': the header must be {wanted}, it begins {have}")
     for name in table.header:
         if name not in expected:
             raise DataError(f"{table.path} has a column '{name}' too many; the header must be {wanted}")
