@@ -1,0 +1,129 @@
+"""What the challenge calls O: epiretinal membrane, myelinated fibres, laser scars, vein occlusion, pigment."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from eyeground.phantom.canvas import Canvas, blob, noise
+from eyeground.phantom.findings.blood import spot
+from eyeground.phantom.findings.place import Place
+from eyeground.phantom.traits import Finding
+
+
+def draw_membrane(place: Place) -> list[Finding]:
+    """An epiretinal membrane over the macula."""
+    where = (place.rng.normal(0, 0.06), place.rng.normal(0, 0.06))
+    angle = place.rng.uniform(0, 3.1)
+    return [place.finding("epiretinal_membrane", "O", where, place.rng.uniform(0.2, 0.36), angle=angle)]
+
+
+def draw_myelinated(place: Place) -> list[Finding]:
+    """Myelinated nerve fibres next to the disc."""
+    angle = place.rng.choice((-1, 1)) * place.rng.uniform(0.9, 2.2)
+    radius = place.anatomy.disc_radius
+    where = (
+        place.anatomy.disc_x - 1.15 * radius * math.cos(angle),
+        place.anatomy.disc_y + 1.15 * radius * math.sin(angle),
+    )
+    return [place.finding("myelinated_fibres", "O", where, place.rng.uniform(0.09, 0.2), angle=angle)]
+
+
+def draw_laser(place: Place) -> list[Finding]:
+    """Scars of laser treatment in the periphery."""
+    rng = place.rng
+    low = rng.uniform(0.55, 0.7)
+    return [
+        place.finding("laser_scar", "O", place.somewhere(low, 1.3, margin=0.04), rng.uniform(0.022, 0.04))
+        for _ in range(place.count(14, 40))
+    ]
+
+
+def draw_vein_occlusion(place: Place) -> list[Finding]:
+    """A branch retinal vein occlusion: flame haemorrhages and cotton wool in one temporal quadrant."""
+    rng = place.rng
+    sign = rng.choice((-1, 1))
+    height = place.anatomy.arcade_up if sign < 0 else place.anatomy.arcade_down
+    found = []
+    for index in range(place.count(14, 28)):
+        t = rng.uniform(0.5, 1.9)
+        x = place.anatomy.disc_x - place.anatomy.arcade_reach * (1 - math.cos(t)) + rng.normal(0, 0.09)
+        y = sign * height * math.sin(t) * rng.uniform(0.65, 1.2)
+        if place.seen(x, y) and place.disc_distance(x, y) > 1.3:
+            kind = "cotton_wool" if index % 9 == 8 else "flame_haemorrhage"
+            size = rng.uniform(0.025, 0.05)
+            found.append(place.finding(kind, "O", (x, y), size, angle=place.fibre_angle(x, y)))
+    return found or [place.finding("flame_haemorrhage", "O", (0.2, sign * 0.3), 0.05, angle=0.4)]
+
+
+def draw_pigment(place: Place) -> list[Finding]:
+    """Clumps of retinal pigment."""
+    rng = place.rng
+    return [
+        place.finding("pigmentation", "O", place.somewhere(0.15, 0.85), rng.uniform(0.02, 0.06))
+        for _ in range(place.count(2, 6))
+    ]
+
+
+def epiretinal_membrane(canvas: Canvas, finding: Finding) -> None:
+    """A glistening film with fine folds."""
+    rng = np.random.default_rng(finding.seed)
+    patch = spot(canvas, finding, rough=0.3, soft=0.03)
+    if patch is None:
+        return
+    height, width = patch.alpha.shape
+    cos, sin = math.cos(finding.angle), math.sin(finding.angle)
+    x, y = canvas.x[patch.window] - finding.x, canvas.y[patch.window] - finding.y
+    bend = 0.02 * noise(rng, 5, max(height, width))[:height, :width]
+    folds = np.sin((cos * x + sin * y + bend) * 2 * np.pi / 0.035)
+    strength = np.clip(0.55 + 0.3 * noise(rng, 6, max(height, width))[:height, :width], 0.1, 1)
+    canvas.cover(patch.times(strength * (0.55 + 0.28 * folds)), (1.25, 1.6, 1.95), 0.5 * finding.strength)
+    canvas.mark(patch, finding.kind, finding.label)
+
+
+def myelinated_fibres(canvas: Canvas, finding: Finding) -> None:
+    """A white feathered patch that follows the fibres away from the disc."""
+    rng = np.random.default_rng(finding.seed)
+    size = finding.size
+    away = np.array([-math.cos(finding.angle), math.sin(finding.angle)])
+    normal = np.array([away[1], -away[0]])
+    outlines = []
+    for _ in range(26):
+        spread = rng.normal(0, 0.42)
+        start = np.array([finding.x, finding.y]) + spread * size * normal
+        length = size * rng.uniform(0.5, 1.5) * math.exp(-(spread**2))
+        end = start + length * (away + 0.45 * spread * normal)
+        middle, half = (start + end) / 2, (end - start) / 2
+        centre = canvas.frame.pixels(middle[None])[0]
+        tip = canvas.frame.pixels(end[None])[0] - centre
+        outline = blob(rng, np.zeros(2), 1.0, 0.1)
+        across = np.array([-tip[1], tip[0]]) * 0.16 * size / max(float(np.hypot(*half)), 1e-6) * rng.uniform(0.5, 1)
+        outlines.append(centre + outline[:, :1] * tip + outline[:, 1:] * across)
+    patch = canvas.shape(outlines, 0.007)
+    if patch is not None:
+        canvas.cover(patch, (1.5, 2.05, 2.5), 0.82 * finding.strength)
+        canvas.mark(patch, finding.kind, finding.label)
+
+
+def laser_scar(canvas: Canvas, finding: Finding) -> None:
+    """A round pale spot, often with a pigmented heart."""
+    rng = np.random.default_rng(finding.seed)
+    patch = spot(canvas, finding, rough=0.12, soft=0.008)
+    if patch is None:
+        return
+    canvas.cover(patch, (1.2, 1.5, 1.35), 0.6 * finding.strength)
+    canvas.mark(patch, finding.kind, finding.label)
+    if rng.random() < 0.6:
+        centre = canvas.frame.pixels(np.array([[finding.x, finding.y]]))[0]
+        heart = canvas.shape([blob(rng, centre, 0.45 * finding.size * canvas.frame.radius, 0.25)], 0.004)
+        if heart is not None:
+            canvas.tint(heart, (0.5, 0.45, 0.5), finding.strength)
+
+
+def pigmentation(canvas: Canvas, finding: Finding) -> None:
+    """A black-brown clump."""
+    patch = spot(canvas, finding, rough=0.3, soft=0.005)
+    if patch is not None:
+        canvas.tint(patch, (0.45, 0.45, 0.55), finding.strength)
+        canvas.mark(patch, finding.kind, finding.label)

@@ -1,0 +1,120 @@
+"""From an eye's traits to its photograph and masks. Pure: the same traits and size give the same pixels."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from eyeground.phantom import anatomy as healthy
+from eyeground.phantom import camera as photo
+from eyeground.phantom import vessels
+from eyeground.phantom.canvas import Bytes, Canvas, Frame
+from eyeground.phantom.findings import blood, diabetes, glaucoma, hypertension, lens, macula, myopia, others
+from eyeground.phantom.traits import Anatomy, EyeTraits, Finding
+
+Painter = Callable[[Canvas, Finding], None]
+DiscPainter = Callable[[Canvas, Finding, Anatomy], None]
+
+ANATOMY = ("field", "disc", "cup", "fovea", "artery", "vein")
+"""Masks that every photograph has."""
+
+BELOW: dict[str, Painter] = {
+    "tessellation": myopia.tessellation,
+    "geographic_atrophy": macula.geographic_atrophy,
+    "patchy_atrophy": myopia.atrophy,
+    "chorioretinal_atrophy": myopia.atrophy,
+    "laser_scar": others.laser_scar,
+    "pigmentation": others.pigmentation,
+    "drusen": macula.drusen,
+    "subretinal_haemorrhage": macula.subretinal_haemorrhage,
+    "membrane": macula.membrane,
+    "hard_exudate": blood.exudates,
+    "exudate_star": blood.star,
+}
+"""Painters of what lies under the vessels, in painting order."""
+
+AT_DISC: dict[str, DiscPainter] = {
+    "crescent": myopia.crescent,
+    "nerve_fibre_defect": glaucoma.nerve_fibre_defect,
+    "rim_notch": glaucoma.rim_notch,
+}
+"""Painters that need the disc."""
+
+ABOVE: dict[str, Painter] = {
+    "microaneurysm": blood.microaneurysm,
+    "haemorrhage": blood.haemorrhage,
+    "flame_haemorrhage": blood.flame,
+    "cotton_wool": blood.cotton_wool,
+    "neovascularisation": diabetes.neovascularisation,
+    "myelinated_fibres": others.myelinated_fibres,
+    "epiretinal_membrane": others.epiretinal_membrane,
+    "preretinal_haemorrhage": diabetes.preretinal,
+    "media_opacity": lens.media_opacity,
+    "lens_opacity": lens.lens_opacity,
+}
+"""Painters of what lies over the vessels, in painting order."""
+
+OF_VESSELS = ("narrow_artery", "nicking", "venous_beading")
+KINDS = (*BELOW, *AT_DISC, "cupping", *OF_VESSELS, *ABOVE)
+"""Every kind of finding; each names a mask."""
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """`pixels` uint8 (H, W, 3) RGB; `masks` uint8 (H, W) of 0 and 255, by anatomy, finding and label."""
+
+    pixels: Bytes
+    masks: dict[str, Bytes]
+
+
+def render(eye: EyeTraits, size: int) -> Photograph:
+    """Paints the retina from back to front and takes its photograph at `size` x `size` pixels."""
+    canvas = Canvas.blank(Frame.of(eye.camera, size, 1 if eye.side == "right" else -1))
+    anatomy = eye.anatomy
+    healthy.paint_background(canvas, anatomy)
+    healthy.paint_nerve_fibres(canvas, anatomy)
+    healthy.paint_macula(canvas, anatomy)
+    _paint(canvas, eye, BELOW)
+    for finding in eye.of("crescent"):
+        myopia.crescent(canvas, finding, anatomy)
+    for finding in eye.of("nerve_fibre_defect"):
+        glaucoma.nerve_fibre_defect(canvas, finding, anatomy)
+    healthy.paint_disc(canvas, anatomy)
+    for finding in eye.of("cupping"):
+        glaucoma.cupping(canvas, finding)
+    for finding in eye.of("rim_notch"):
+        glaucoma.rim_notch(canvas, finding, anatomy)
+    _paint_vessels(canvas, eye)
+    _paint(canvas, eye, ABOVE)
+    field = photo.field_mask(canvas, eye.camera)
+    masks = {name: np.minimum(mask, field) for name, mask in canvas.masks.items()}
+    return Photograph(photo.expose(canvas, eye.camera, field), {"field": field, **masks})
+
+
+def _paint(canvas: Canvas, eye: EyeTraits, painters: dict[str, Painter]) -> None:
+    for kind, painter in painters.items():
+        for finding in eye.of(kind):
+            painter(canvas, finding)
+
+
+def _paint_vessels(canvas: Canvas, eye: EyeTraits) -> None:
+    trees = vessels.grow(eye.anatomy)
+    beaded = list(eye.of("venous_beading"))
+    if beaded:
+        trees = tuple(vessels.beaded(vessel, [finding.angle for finding in beaded]) for vessel in trees)
+    layers = vessels.draw(trees, canvas, eye.anatomy.vessel_width)
+    for finding in eye.of("nicking"):
+        layers = hypertension.nick(layers, canvas, finding)
+    vessels.paint(layers, canvas, eye.anatomy)
+    for finding in eye.of("narrow_artery"):
+        hypertension.narrow_artery(layers, canvas, finding)
+    for finding in beaded:
+        vessels.mark_beading(trees, canvas, finding)
+
+
+def without_findings(eye: EyeTraits) -> EyeTraits:
+    """The same photograph of the same eye with nothing drawn on it (its anatomy stays as it is)."""
+    return dataclasses.replace(eye, findings=(), labels=("N",), keywords=("normal fundus",), grade=0)
