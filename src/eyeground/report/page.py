@@ -75,6 +75,7 @@ def render(reading: Reading, pictures: Pictures, evidence: Evidence, size: int =
         legend=Markup(paint.legend(reading.evidence_scale)),
         summary=words.summary(reading),
         facts=words.facts(reading),
+        sources=words.sources(reading),
         style=_part("page.css"),
         script=_part("page.js"),
     )
@@ -108,7 +109,7 @@ def _heat(index: int, finding: Finding, eye: EyeReading, values: NDArray[np.floa
         index,
         _data("png", paint.png(colours)),
         f"Evidence for {finding.name}, {eye.side} eye: {strength}",
-        f"this eye {words.percent(probability)}; {strength}",
+        f"This eye {words.percent(probability)}: {strength}",
     )
 
 
@@ -138,6 +139,6 @@ def _template() -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=words.percent, number=words.number, when=words.when)
+    environment.filters.update(percent=words.percent, when=words.when, sentence=words.sentence)
     environment.globals.update(verdict=words.verdict, nan=math.isnan)
     return environment.get_template("page.html")

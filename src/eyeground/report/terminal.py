@@ -11,10 +11,10 @@ _WIDTH = 24
 
 
 def lines(reading: Reading) -> list[str]:
-    """The reading in plain text: summary, eyes, a bar per label with its threshold as `|`, the model, the disclaimer."""
+    """The reading in plain text: summary, a bar per label with its threshold as `|`, eyes, model, disclaimer."""
     text = [f"Fundus reading, {words.when(reading.created)} ({', '.join(words.facts(reading))})", ""]
     text += words.summary(reading)
-    text += [f"Warning: {warning}" for warning in reading.warnings]
+    text += [f"Warning: {words.sentence(warning)}" for warning in reading.warnings]
     text.append("")
     width = max((len(finding.name) for finding in reading.findings), default=0)
     text.append(f"{'':<{width}}  {'':<9}  {'':<{_WIDTH}}  {'prob.':>8} {'thresh.':>8} {'OD':>8} {'OS':>8}")
@@ -24,7 +24,7 @@ def lines(reading: Reading) -> list[str]:
         what = f"{eye.width} × {eye.height} px" if eye.status == "read" else words.absence(eye)
         numbers = [f"{name.replace('_', ' ')} {words.number(value)}" for name, value in eye.quality.items()]
         text.append(f"{words.EYES[eye.side]}: {', '.join([what, *numbers])}")
-        text += [f"  flag: {flag.text}" for flag in eye.flags]
+        text += [f"  flag: {words.sentence(flag.text)}" for flag in eye.flags]
     model = reading.model
     calibration = model.calibration or "none, the probabilities are not calibrated"
     text += ["", f"Model {model.method} on {model.trunk}, version {model.version}, {model.bundle_digest[:12]}"]

@@ -46,6 +46,11 @@ def verdict(finding: Finding) -> str:
     return "present" if finding.positive else "absent"
 
 
+def sentence(text: str) -> str:
+    """The text with a capital at its start and a full stop at its end."""
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?", ":")) else ".")
+
+
 def facts(reading: Reading) -> list[str]:
     """Who was read, as far as it was given: visit, age, sex."""
     known = [f"visit {reading.visit}" if reading.visit is not None else ""]
@@ -55,22 +60,31 @@ def facts(reading: Reading) -> list[str]:
 
 
 def summary(reading: Reading) -> list[str]:
-    """The reading in sentences: what is present, and which eye is not part of it."""
-    positive = [finding for finding in reading.diseases if finding.positive]
-    positive.sort(key=lambda finding: -finding.ratio)
-    if positive:
-        named = ", ".join(f"{finding.name} {percent(finding.probability)}" for finding in positive)
-        lines = [f"Above threshold: {named}."]
-    else:
-        lines = ["No disease label is above its threshold."]
-    lines += [
-        f"{finding.name}: {percent(finding.probability)}, {verdict(finding)}."
-        for finding in reading.findings
-        if finding.rule == "all"
-    ]
-    return lines + [
-        f"{absence(eye)} The probabilities rest on the other eye alone." for eye in reading.eyes if eye.status != "read"
-    ]
+    """The reading in sentences: what is present, whether the labels agree, which eye is not part of it."""
+    positive = sorted((f for f in reading.diseases if f.positive), key=lambda finding: -finding.ratio)
+    normal = [finding for finding in reading.findings if finding.rule == "all"]
+    named = ", ".join(f"{finding.name} {percent(finding.probability)}" for finding in positive)
+    lines = [f"Above threshold: {named}." if positive else "No disease label is above its threshold."]
+    lines += [f"{finding.name}: {percent(finding.probability)}, {verdict(finding)}." for finding in normal]
+    if normal and any(finding.positive for finding in normal) == bool(positive):
+        lines.append(
+            "The labels contradict each other: Normal and a disease are both above their thresholds."
+            if positive
+            else "The model is undecided: neither Normal nor a disease is above its threshold."
+        )
+    unread = [eye for eye in reading.eyes if eye.status != "read"]
+    lines += [absence(eye) for eye in unread]
+    if len(unread) == 1:
+        lines.append(f"The probabilities rest on the {'right' if unread[0].side == 'left' else 'left'} eye alone.")
+    return lines
+
+
+def sources(reading: Reading) -> list[tuple[str, list[str]]]:
+    """Where the thresholds came from, and the labels that share each source with their thresholds."""
+    found: dict[str, list[str]] = {}
+    for finding in reading.findings:
+        found.setdefault(finding.threshold_source, []).append(f"{finding.name} {percent(finding.threshold)}")
+    return list(found.items())
 
 
 def absence(eye: EyeReading) -> str:
