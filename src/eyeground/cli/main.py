@@ -22,6 +22,7 @@ COMMANDS = {
     "score": ("score", "the challenge's scoring for anybody's predictions"),
     "submit": ("submit", "the challenge's submission file from a folder of images"),
     "read": ("read", "two photographs to probabilities, heatmaps and a report"),
+    "phantom": ("phantom", "a made cohort whose truth is known: fundus pairs, labels, masks"),
     "list": ("listing", "methods, layouts and trunks that are here"),
     "doctor": ("doctor", "what this installation has and can do"),
 }

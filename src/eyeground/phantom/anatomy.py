@@ -44,7 +44,10 @@ def choroid(canvas: Canvas, anatomy: Anatomy) -> Floats:
 
 def _sample(table: Floats, u: Floats, v: Floats) -> Floats:
     """Bicubic samples of a coarse table at (u, v)."""
-    return cv2.remap(table, u.astype(np.float32), v.astype(np.float32), cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+    samples = cv2.remap(
+        table, u.astype(np.float32), v.astype(np.float32), cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
+    )
+    return np.asarray(samples, np.float32)
 
 
 def paint_nerve_fibres(canvas: Canvas, anatomy: Anatomy) -> None:

@@ -47,7 +47,7 @@ def expose(canvas: Canvas, camera: Camera, field: Bytes) -> Bytes:
         _dust(pixels, canvas, rng)
     sigma = camera.blur * canvas.frame.radius
     if sigma > 0.3:
-        pixels = cv2.GaussianBlur(pixels, (0, 0), sigma)
+        pixels = np.asarray(cv2.GaussianBlur(pixels, (0, 0), sigma))
     pixels = _shoulder(pixels)
     edge = cv2.GaussianBlur(field, (0, 0), 0.0035 * canvas.frame.radius + 0.3).astype(np.float32) / 255
     pixels *= edge[..., None]

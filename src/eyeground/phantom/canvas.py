@@ -172,4 +172,4 @@ def turned(outline: Points, centre: Points, angle: float) -> Points:
 def ramp(values: Floats, low: float, high: float) -> Floats:
     """0 below `low`, 1 above `high`, smooth between (and the reverse when low > high)."""
     t = np.clip((values - np.float32(low)) / np.float32(high - low), 0, 1)
-    return t * t * (3 - 2 * t)
+    return np.asarray(t * t * (3 - 2 * t))

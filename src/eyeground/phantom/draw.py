@@ -7,6 +7,7 @@ in an order that the seed shuffles. So small cohorts have all labels, and patien
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal
 
 import numpy as np
 
@@ -74,7 +75,7 @@ def patient(seed: int, number: int, difficulty: Difficulty) -> PatientTraits:
             if affected[disease][index]
         }
         pair.append(_eye(place, found, phrase, side == "left"))
-    sex = "Male" if rng.random() < 0.54 else "Female"
+    sex: Literal["Female", "Male"] = "Male" if rng.random() < 0.54 else "Female"
     present = {label for eye in pair for label in eye.labels} - {"N"}
     labels = tuple(code for code in ODIR.codes if code in (present or {"N"}))
     return PatientTraits(number, age, sex, labels, (pair[0], pair[1]))
@@ -98,9 +99,9 @@ def _eye(place: Place, severity: dict[str, float], phrase: str, left: bool) -> E
     findings: list[Finding] = []
     keywords: list[str] = []
     for disease in (code for code in ODIR.codes if code in severity):
-        place, found, words = _disease(place, disease, severity[disease], phrase)
+        place, found, word = _disease(place, disease, severity[disease], phrase)
         findings += found
-        keywords.append(words)
+        keywords.append(word)
     grade = diabetes.icdr_grade(findings)
     labels = tuple(code for code in ODIR.codes if code in severity) or ("N",)
     words = tuple(keywords) or ("normal fundus",)

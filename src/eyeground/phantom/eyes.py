@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -131,5 +131,7 @@ def _camera(rng: np.random.Generator, old: float, faults: float) -> Camera:
 def _rounded(record: T) -> T:
     """The record with its numbers at five decimals, as the truth file keeps them."""
     values = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
-    plain = {k: round(float(v), 5) if isinstance(v, float | np.floating) else v for k, v in values.items()}
+    plain: dict[str, Any] = {
+        k: round(float(v), 5) if isinstance(v, float | np.floating) else v for k, v in values.items()
+    }
     return dataclasses.replace(record, **plain)

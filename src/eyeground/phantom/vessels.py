@@ -32,7 +32,9 @@ def grow(anatomy: Anatomy) -> tuple[Vessel, ...]:
     """Grows both trees of one eye, finest vessels first. Pure: the anatomy's seed decides."""
     rng = np.random.default_rng([anatomy.seed, 1])
     vessels: list[Vessel] = []
-    for kind, width in (("vein", anatomy.vessel_width), ("artery", anatomy.vessel_width * anatomy.artery_ratio)):
+    trees: tuple[tuple[Kind, float], ...] = (("vein", 1.0), ("artery", anatomy.artery_ratio))
+    for kind, ratio in trees:
+        width = ratio * anatomy.vessel_width
         level = [_arcade(anatomy, rng, kind, width, up) for up in (True, False)]
         level += [_nasal(anatomy, rng, kind, width * 0.8, up) for up in (True, False)]
         level += _small_ones(anatomy, rng, kind, width * 0.36)
@@ -60,7 +62,7 @@ def _arcade(anatomy: Anatomy, rng: np.random.Generator, kind: Kind, width: float
 
 def _meander(rng: np.random.Generator, t: Points, tortuosity: float) -> Points:
     waves = [(rng.normal(0, 0.02), 2.2), (rng.normal(0, 0.012), 5.0), (rng.normal(0, 0.006), 11.0)]
-    return tortuosity * sum(a * np.sin(f * t + rng.uniform(0, 6.28)) for a, f in waves)
+    return tortuosity * np.sum([a * np.sin(f * t + rng.uniform(0, 6.28)) for a, f in waves], axis=0)
 
 
 def _nasal(anatomy: Anatomy, rng: np.random.Generator, kind: Kind, width: float, up: bool) -> Vessel:

@@ -130,7 +130,10 @@ def neovascularisation(canvas: Canvas, finding: Finding) -> None:
     alpha = cv2.GaussianBlur(layer, (0, 0), 0.0025 * frame.radius + 0.2).astype(np.float32) / 255
     canvas.tint(canvas.whole(alpha), (0.72, 0.42, 0.5), 0.95 * finding.strength)
     canvas.mark(
-        canvas.whole(cv2.GaussianBlur(alpha, (0, 0), 0.008 * frame.radius)), finding.kind, finding.label, level=0.2
+        canvas.whole(np.asarray(cv2.GaussianBlur(alpha, (0, 0), 0.008 * frame.radius))),
+        finding.kind,
+        finding.label,
+        level=0.2,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,13 +56,20 @@ class Place:
         away = math.atan2(y - self.anatomy.disc_y, x - self.anatomy.disc_x)
         return away + self.rng.normal(0, 0.2)
 
-    def finding(self, kind: str, label: str, where: tuple[float, float], size: float, **more: float) -> Finding:
+    def finding(
+        self,
+        kind: str,
+        label: str,
+        where: tuple[float, float],
+        size: float,
+        angle: float = 0.0,
+        strength: float = 1.0,
+    ) -> Finding:
         """A finding at a point with its own seed; the contrast follows the difficulty."""
-        strength = more.pop("strength", 1.0) * self.difficulty.contrast * self.rng.uniform(0.85, 1.15)
+        contrast = strength * self.difficulty.contrast * self.rng.uniform(0.85, 1.15)
         seed = int(self.rng.integers(2**31))
-        return Finding(
-            kind, label, *map(_short, where), _short(size), _short(more.pop("angle", 0.0)), _short(strength), seed
-        )
+        x, y = _short(where[0]), _short(where[1])
+        return Finding(kind, label, x, y, _short(size), _short(angle), _short(contrast), seed)
 
     def count(self, low: int, high: int) -> int:
         """A number of lesions in a range that the difficulty stretches; at least 1."""
@@ -72,7 +80,7 @@ class Place:
         angle = self.rng.uniform(0, 2 * math.pi)
         return x + distance * math.cos(angle), y + distance * math.sin(angle)
 
-    def _sample(self, draw, margin: float, off_disc: float) -> tuple[float, float]:  # type: ignore[no-untyped-def]
+    def _sample(self, draw: Callable[[], tuple[float, float]], margin: float, off_disc: float) -> tuple[float, float]:
         for _ in range(200):
             x, y = draw()
             if self.seen(x, y, margin) and self.disc_distance(x, y) >= off_disc:

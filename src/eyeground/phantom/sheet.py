@@ -1,0 +1,69 @@
+"""A contact sheet of a made cohort: photographs, and under each row the same with its masks outlined."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from eyeground.errors import DataError
+from eyeground.files import aside
+from eyeground.phantom.canvas import Bytes
+from eyeground.phantom.cohort import IMAGES
+
+_TILE, _ACROSS = 256, 8
+_ANATOMY = {"disc": (255, 255, 255), "cup": (160, 255, 255), "fovea": (255, 160, 255)}
+_LABELS = {
+    "D": (60, 255, 60),
+    "G": (255, 255, 0),
+    "C": (255, 160, 60),
+    "A": (255, 80, 255),
+    "H": (0, 200, 255),
+    "M": (120, 160, 255),
+    "O": (0, 255, 255),
+}  # BGR
+
+
+def contact_sheet(folder: Path, patients: int = 20) -> Path:
+    """Writes `sheet.png` in a made cohort's folder with its first patients; returns its path.
+
+    Each row holds four patients, left eye then right eye; the row below outlines disc, cup and fovea (pale)
+    and the evidence of each label (one colour a label).
+    """
+    truth = json.loads((folder / "truth.json").read_text(encoding="utf-8"))
+    eyes = [eye for record in truth["patients"][:patients] for eye in record["eyes"].values()]
+    rows = []
+    for start in range(0, len(eyes), _ACROSS):
+        tiles = [_tiles(folder, eye) for eye in eyes[start : start + _ACROSS]]
+        tiles += [(np.zeros((_TILE, _TILE, 3), np.uint8),) * 2] * (_ACROSS - len(tiles))
+        rows += [np.hstack([plain for plain, _ in tiles]), np.hstack([outlined for _, outlined in tiles])]
+    path = folder / "sheet.png"
+    ok, data = cv2.imencode(".png", np.vstack(rows))
+    assert ok
+    with aside(path) as temporary:
+        temporary.write_bytes(data.tobytes())
+    return path
+
+
+def _tiles(folder: Path, eye: dict[str, Any]) -> tuple[Bytes, Bytes]:
+    name = Path(eye["file"]).stem
+    plain = _tile(folder / IMAGES / eye["file"], cv2.IMREAD_COLOR)
+    outlined = plain.copy()
+    for mask_name, colour in (_ANATOMY | _LABELS).items():
+        if mask_name in eye["masks"]:
+            small = _tile(folder / "masks" / mask_name / f"{name}.png", cv2.IMREAD_GRAYSCALE)
+            edges, _ = cv2.findContours((small > 60).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+            cv2.drawContours(outlined, edges, -1, colour, 1)
+    words = f"{name} {' '.join(eye['labels'])}: {eye['keywords'][-1]}"
+    cv2.putText(plain, words[:44], (4, 10), cv2.FONT_HERSHEY_SIMPLEX, 0.33, (255, 255, 255), 1, cv2.LINE_AA)
+    return plain, outlined
+
+
+def _tile(path: Path, mode: int) -> Bytes:
+    image = cv2.imread(str(path), mode)
+    if image is None:
+        raise DataError(f"{path} is missing or can't be read: delete the folder and make the cohort again")
+    return np.asarray(cv2.resize(image, (_TILE, _TILE), interpolation=cv2.INTER_AREA), np.uint8)
