@@ -157,7 +157,7 @@ def _has_end(data: bytes) -> bool:
     while position + 4 <= len(data) and data[position] == 0xFF:
         marker = data[position + 1]
         if marker == 0xDA:
-            return data.find(b"\xff\xd9", position) >= 0
+            return data.rfind(b"\xff\xd9", position) >= 0
         if marker == 0xFF:  # fill byte
             position += 1
         else:

@@ -1,12 +1,13 @@
 """Finds the field of view: the lit disc in a fundus photograph, which may be cut off, notched, or fill the frame.
 
-The picture is shrunk to about 256 px, the border's dark level taken from its corners, and a circle fitted robustly to
+The picture is sampled at about 256 px, the border's dark level taken from its corners, and a circle fitted robustly to
 where the light begins in every row and column; edges that are the picture's own do not count. A picture that was
 squashed before it came here shows an ellipse; its longer axis is taken, and nothing is stretched back.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -25,6 +26,12 @@ RISE = 0.10
 RISE_MIN, RISE_MAX = 7.0, 22.0
 """...but at least and at most by these (of 255): above JPEG noise, below a vignetted rim."""
 
+OPENING = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
+"""Lit parts thinner than this (text, hairs, glow) are removed."""
+
+EVEN = 2.0
+"""A bright picture whose brightness varies by less than this (standard deviation) shows nothing."""
+
 COVERAGE_MIN = 0.08
 """A lit part smaller than this share of the picture is not a field of view."""
 
@@ -34,6 +41,9 @@ INLIER = 0.02
 INLIERS_MIN = 0.6
 """A circle (or ellipse) needs this share of the boundary points."""
 
+POINTS_MIN = 24
+"""Fewer boundary points than this make no disc."""
+
 SQUASH_MAX = 1.6
 """Ellipses with a ratio of the axes above this are not believed."""
 
@@ -42,9 +52,10 @@ SQUASH_MAX = 1.6
 class Field:
     """The field of view in the pixels of the picture that was searched (continuous coordinates, pixel i is [i, i+1)).
 
-    `x, y, width, height` bound the lit part that is in the picture; `cx, cy, radius` is the whole disc (the larger
-    semi-axis of an ellipse), which may reach outside; `coverage` is the lit share of the picture. Without a field,
-    `found` is False and the numbers describe the whole picture.
+    `x, y, width, height` bound the lit part that is in the picture; `cx, cy, radius` is the whole disc, which may
+    reach outside. A squashed disc is an upright ellipse: `radius` is its larger semi-axis and `aspect` the vertical
+    over the horizontal one. `coverage` is the lit share of the picture. Without a field, `found` is False and the
+    numbers describe the whole picture.
     """
 
     x: float
@@ -56,125 +67,98 @@ class Field:
     radius: float
     coverage: float
     found: bool
+    aspect: float = 1.0
 
 
 def find_field(pixels: NDArray[np.uint8]) -> Field:
     """Finds the field of view in uint8 (h, w, 3) RGB pixels."""
     height, width = pixels.shape[:2]
-    factor = max(1, -(-max(height, width) // WORK))
-    small, step_x, step_y = _shrink(pixels, factor)
-    lit = _lit(small)
-    if lit is None:
-        return _whole(width, height, 0.0, found=False)
-    coverage = float(lit.mean())
-    if coverage < COVERAGE_MIN:
-        return _whole(width, height, coverage, found=False)
-    left, top, wide, high = cv2.boundingRect(lit)
-    points = _boundary(lit)
-    disc = _disc(points, lit.shape)
+    step = -(-max(height, width) // WORK)
+    small = _sample(pixels, step)
+    high, wide = small.shape[:2]
+    outline, coverage = _outline(small)
+    if outline is None or coverage < COVERAGE_MIN:
+        return Field(0.0, 0.0, width, height, width / 2, height / 2, max(width, height) / 2, coverage, found=False)
+    left, top = (outline.min(axis=0) - 0.5).tolist()
+    right, bottom = (outline.max(axis=0) + 0.5).tolist()
+    arc = outline[((outline > 2) & (outline < (wide - 2, high - 2))).all(axis=1)]
+    disc = _circle(arc) or _ellipse(arc)
     if disc is None:  # no arc to go by: the lit part fills the frame, or has no shape
-        disc = (left + wide / 2, top + high / 2, max(wide, high) / 2)
-    return Field(
-        x=left * step_x,
-        y=top * step_y,
-        width=wide * step_x,
-        height=high * step_y,
-        cx=disc[0] * step_x,
-        cy=disc[1] * step_y,
-        radius=disc[2] * step_x,
-        coverage=coverage,
-        found=True,
-    )
+        disc = (left + right) / 2, (top + bottom) / 2, max(right - left, bottom - top) / 2, 1.0
+    cx, cy, radius, aspect = disc
+    shift = 0.5 - step / 2  # from the middle of a sample's cell to the pixel that stands for it
+    left, top = max(left * step + shift, 0.0), max(top * step + shift, 0.0)
+    right = width if right == wide else right * step + shift
+    bottom = height if bottom == high else bottom * step + shift
+    cx, cy = cx * step + shift, cy * step + shift
+    return Field(left, top, right - left, bottom - top, cx, cy, radius * step, coverage, True, aspect)
 
 
-def _whole(width: int, height: int, coverage: float, found: bool) -> Field:
-    return Field(0.0, 0.0, width, height, width / 2, height / 2, max(width, height) / 2, coverage, found)
+def _sample(pixels: NDArray[np.uint8], step: int) -> NDArray[np.uint8]:
+    """The top left pixel of every whole step x step cell, (h // step, w // step, 3)."""
+    high, wide = max(pixels.shape[0] // step, 1), max(pixels.shape[1] // step, 1)
+    if step == 1 or min(pixels.shape[:2]) < step:
+        return np.ascontiguousarray(pixels[::step, ::step])
+    cells = pixels[: high * step, : wide * step]
+    return np.asarray(cv2.resize(cells, (wide, high), interpolation=cv2.INTER_NEAREST), dtype=np.uint8)
 
 
-def _shrink(pixels: NDArray[np.uint8], factor: int) -> tuple[NDArray[np.uint8], float, float]:
-    """The picture reduced by a whole factor (by area), and how many pixels each of its pixels stands for."""
-    height, width = pixels.shape[:2]
-    if factor == 1:
-        return pixels, 1.0, 1.0
-    size = max(width // factor, 1), max(height // factor, 1)
-    whole = pixels[: size[1] * factor, : size[0] * factor] if min(size) * factor <= min(width, height) else pixels
-    small = cv2.resize(whole, size, interpolation=cv2.INTER_AREA)
-    return small, whole.shape[1] / size[0], whole.shape[0] / size[1]  # type: ignore[return-value]
+def _outline(small: NDArray[np.uint8]) -> tuple[NDArray[np.float64] | None, float]:
+    """The centres (n, 2) of the pixels around the largest lit part, and the share of the picture inside.
 
-
-def _lit(small: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
-    """The mask (0 or 1) of the largest lit part, its holes filled; None when the picture is dark or even."""
-    light = cv2.medianBlur(small.max(axis=2), 3)
+    None when the picture is dark or even.
+    """
+    red, green, blue = cv2.split(small)
+    light = np.asarray(cv2.medianBlur(cv2.max(cv2.max(red, green), blue), 3), dtype=np.uint8)
     border = _border(light)
-    if border > BORDER_MAX:
-        return np.ones_like(light) if light.std() > 2 else None
-    bright = light[light > border + RISE_MIN]
-    if bright.size < COVERAGE_MIN * light.size / 2:
-        return None
+    if border > BORDER_MAX:  # no dark surround: the retina fills the frame
+        high, wide = light.shape
+        corners = np.array([[0.5, 0.5], [wide - 0.5, high - 0.5]])
+        return (corners, 1.0) if light.std() > EVEN else (None, 0.0)
+    some = light[::3, ::3]
+    bright = some[some > border + RISE_MIN]
+    if bright.size < COVERAGE_MIN * some.size / 2:
+        return None, 0.0
     level = border + float(np.clip(RISE * (np.median(bright) - border), RISE_MIN, RISE_MAX))
-    mask = (light > level).astype(np.uint8)
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
-    mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, kernel, borderType=cv2.BORDER_REPLICATE)
+    mask = cv2.morphologyEx(cv2.inRange(light, math.ceil(level), 255), cv2.MORPH_OPEN, OPENING)
     contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     if not contours:
-        return None
+        return None, 0.0
     largest = max(contours, key=cv2.contourArea)
-    return cv2.drawContours(np.zeros_like(mask), [largest], -1, 1, cv2.FILLED)  # type: ignore[return-value]
+    inside = cv2.contourArea(largest) + len(largest) / 2 + 1  # lattice points of a polygon (Pick 1899)
+    return largest[:, 0].astype(np.float64) + 0.5, inside / light.size
 
 
 def _border(light: NDArray[np.uint8]) -> float:
     """The dark surround's level: the second darkest of the four corners' medians (artefacts light up one or two)."""
     side = max(2, min(light.shape) // 24)
-    corners = (light[:side, :side], light[:side, -side:], light[-side:, :side], light[-side:, -side:])
-    return float(np.sort([np.median(corner) for corner in corners])[1])
+    corners = light[:side, :side], light[:side, -side:], light[-side:, :side], light[-side:, -side:]
+    values = np.sort(np.stack(corners).reshape(4, -1), axis=1)
+    return float(np.sort(values[:, values.shape[1] // 2])[1])
 
 
-def _boundary(lit: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Where the light begins and ends in each row and column, (n, 2) as x, y; the picture's own edges left out."""
-    height, width = lit.shape
-    found = []
-    for mask, length in ((lit, width), (lit.T, height)):
-        lines = np.flatnonzero(mask.any(axis=1))
-        first = mask[lines].argmax(axis=1)
-        last = length - mask[lines, ::-1].argmax(axis=1)
-        centres = lines + 0.5
-        ends = np.concatenate([first, last]).astype(np.float64)
-        points = np.stack([ends, np.concatenate([centres, centres])], axis=1)
-        points = points[(ends > 1) & (ends < length - 1)]
-        found.append(points if mask is lit else points[:, ::-1])
-    return np.concatenate(found)
+def _circle(points: NDArray[np.float64]) -> tuple[float, float, float, float] | None:
+    """The disc around edge pixels (n, 2): the best of many circles through three of them, refined on its inliers.
 
-
-def _disc(points: NDArray[np.float64], shape: tuple[int, ...]) -> tuple[float, float, float] | None:
-    """Centre and radius fitted to boundary points, robust against notches and artefacts; None when nothing fits."""
-    if len(points) < 24:
+    Robust against notches and artefacts (RANSAC, Fischler & Bolles 1981). Returns the centre x, y, the radius (half a
+    pixel more, to the pixels' outer edge) and aspect 1; None when too few points lie on it.
+    """
+    if len(points) < POINTS_MIN:
         return None
-    circle = _circle(points)
-    if circle is not None:
-        return circle
-    return _ellipse(points, shape)
-
-
-def _circle(points: NDArray[np.float64]) -> tuple[float, float, float] | None:
-    """Best of many circles through three points each, then least squares on its inliers."""
-    rng = np.random.default_rng(0)
-    trios = points[rng.integers(0, len(points), size=(96, 3))]
-    centres, radii = _through(trios)
-    sample = points[:: max(1, len(points) // 200)]
+    centres, radii = _through(points[np.random.default_rng(0).integers(0, len(points), size=(64, 3))])
+    sample = points[:: max(1, len(points) // 128)]
     with np.errstate(invalid="ignore"):
-        off = np.abs(np.hypot(*(sample[None] - centres[:, None]).transpose(2, 0, 1)) - radii[:, None])
-        votes = (off < INLIER * radii[:, None]).sum(axis=1)
+        x, y = sample[:, 0] - centres[:, :1], sample[:, 1] - centres[:, 1:]
+        near = (x * x + y * y) / (radii * radii)[:, None]
+        votes = ((near > (1 - INLIER) ** 2) & (near < (1 + INLIER) ** 2)).sum(axis=1)
     best = int(votes.argmax())
     cx, cy, radius = float(centres[best, 0]), float(centres[best, 1]), float(radii[best])
-    inside = np.zeros(0, dtype=bool)
-    for _ in range(3):
+    for _ in range(2):
         inside = np.abs(np.hypot(points[:, 0] - cx, points[:, 1] - cy) - radius) < INLIER * radius
-        if inside.sum() < 12:
+        if inside.sum() < POINTS_MIN / 2:
             return None
         cx, cy, radius = _least_squares(points[inside])
-    if inside.mean() < INLIERS_MIN:
-        return None
-    return float(cx), float(cy), float(radius)
+    return (cx, cy, radius + 0.5, 1.0) if inside.mean() >= INLIERS_MIN else None
 
 
 def _through(trios: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -189,33 +173,38 @@ def _through(trios: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[n
 
 
 def _least_squares(points: NDArray[np.float64]) -> tuple[float, float, float]:
-    """The algebraic circle fit (Kasa 1976): linear least squares on x^2 + y^2 = 2 cx x + 2 cy y + c."""
+    """The algebraic circle fit (Kasa 1976), in closed form about the points' mean: centre x, y and radius.
+
+    Least squares on x^2 + y^2 = 2 cx x + 2 cy y + c; about the mean, c is the mean of x^2 + y^2.
+    """
     mean = points.mean(axis=0)
     x, y = (points - mean).T
-    system = np.stack([2 * x, 2 * y, np.ones_like(x)], axis=1)
-    (cx, cy, c), *_ = np.linalg.lstsq(system, x * x + y * y, rcond=None)
-    return cx + mean[0], cy + mean[1], float(np.sqrt(max(c + cx * cx + cy * cy, 0.0)))
+    square = x * x + y * y
+    xx, xy, yy = float((x * x).sum()), float((x * y).sum()), float((y * y).sum())
+    xs, ys = float((x * square).sum()) / 2, float((y * square).sum()) / 2
+    double = max(xx * yy - xy * xy, 1e-9)  # 0 only for points in line
+    cx, cy = (yy * xs - xy * ys) / double, (xx * ys - xy * xs) / double
+    return cx + float(mean[0]), cy + float(mean[1]), math.sqrt(float(square.mean()) + cx * cx + cy * cy)
 
 
-def _ellipse(points: NDArray[np.float64], shape: tuple[int, ...]) -> tuple[float, float, float] | None:
-    """An upright ellipse (a squashed disc) by trimmed least squares: its centre and larger semi-axis."""
-    scale = max(shape) / 2
-    keep = np.ones(len(points), dtype=bool)
+def _ellipse(points: NDArray[np.float64]) -> tuple[float, float, float, float] | None:
+    """An upright ellipse (a squashed disc) by trimmed least squares: centre x, y, larger semi-axis, aspect."""
+    if len(points) < POINTS_MIN:
+        return None
+    middle = points.mean(axis=0)
+    scale = float(np.abs(points - middle).max())
+    x, y = ((points - middle) / scale).T
+    off = np.zeros(len(points))
     cx = cy = a = b = 0.0
-    for _ in range(6):
-        x, y = (points[keep] / scale - 1).T
-        system = np.stack([y * y, x, y, np.ones_like(x)], axis=1)
-        (q, d, e, f), *_ = np.linalg.lstsq(system, -x * x, rcond=None)
-        if q <= 0:
-            return None
-        size = d * d / 4 + e * e / (4 * q) - f
+    for _ in range(8):
+        keep = off <= max(INLIER, float(np.quantile(off, 0.7)))
+        system = np.stack([y * y, x, y, np.ones_like(x)], axis=1)[keep]
+        q, d, e, f = np.linalg.lstsq(system, -x[keep] * x[keep], rcond=None)[0].tolist()
+        size = 0.0 if q <= 0 else d * d / 4 + e * e / (4 * q) - f
         if size <= 0:
             return None
-        a, b = scale * np.sqrt(size), scale * np.sqrt(size / q)
-        cx, cy = scale * (1 - d / 2), scale * (1 - e / (2 * q))
-        off = np.abs(np.hypot((points[:, 0] - cx) / a, (points[:, 1] - cy) / b) - 1)
-        keep = off <= max(INLIER, float(np.quantile(off, INLIERS_MIN)))
-    off = np.abs(np.hypot((points[:, 0] - cx) / a, (points[:, 1] - cy) / b) - 1)
+        cx, cy, a, b = -d / 2, -e / (2 * q), float(np.sqrt(size)), float(np.sqrt(size / q))
+        off = np.abs(np.hypot((x - cx) / a, (y - cy) / b) - 1)
     if (off < INLIER).mean() < INLIERS_MIN or max(a / b, b / a) > SQUASH_MAX:
         return None
-    return float(cx), float(cy), float(max(a, b))
+    return cx * scale + float(middle[0]), cy * scale + float(middle[1]), max(a, b) * scale + 0.5, b / a

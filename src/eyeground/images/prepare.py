@@ -82,7 +82,7 @@ def prepare(path: Path, preprocessing: Preprocessing) -> Prepared:
 def prepare_bytes(data: bytes, preprocessing: Preprocessing, path: Path) -> Prepared:
     """Makes the view from a file's bytes; `path` is for messages. Raises `ImageError`."""
     decoded, field, view = crop_bytes(data, preprocessing, path)
-    quality = measure(view.pixels, field, 2 * field.radius * decoded.scale)
+    quality = measure(view, field, decoded.scale)
     if preprocessing.enhance:
         view = View(apply(preprocessing.enhance, view.pixels), view.geometry)
     return Prepared(view, quality, decoded.notes, hashlib.sha256(data).hexdigest())
@@ -116,7 +116,7 @@ def crop(decoded: Decoded, field: Field, preprocessing: Preprocessing) -> View:
         padded[max(-top, 0) :, max(-left, 0) :][: square.shape[0], : square.shape[1]] = square
         square = padded
     if side != size:
-        how = cv2.INTER_AREA if side > size else cv2.INTER_CUBIC
+        how = cv2.INTER_CUBIC if side < size else cv2.INTER_LINEAR if side < 2 * size else cv2.INTER_AREA
         square = np.asarray(cv2.resize(square, (size, size), interpolation=how), dtype=np.uint8)
     k = decoded.scale
     geometry = Geometry(decoded.width, decoded.height, float(left * k), float(top * k), float(side * k), size)

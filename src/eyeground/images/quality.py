@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -9,10 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyeground.images.field import Field
+from eyeground.images.geometry import View
 from eyeground.records import Flag
 
 WORK = 256
 """Side at which the view is judged, so that the numbers do not depend on the size asked for."""
+
+RIM = 0.06
+"""Share of the radius left out at the rim."""
 
 DARK = 0.12
 BRIGHT = 0.80
@@ -29,29 +34,49 @@ class Quality:
     flags: tuple[Flag, ...]
 
 
-def measure(pixels: NDArray[np.uint8], field: Field, diameter: float) -> Quality:
+def measure(view: View, field: Field, scale: int = 1) -> Quality:
     """Judges a view.
 
     Args:
-        pixels: uint8 (S, S, 3) RGB view, before any enhancement.
-        field: the field of view that was found.
-        diameter: of the field, in original pixels.
+        view: before any enhancement.
+        field: the field of view, in pixels of the decoded picture.
+        scale: original pixels per decoded pixel.
     """
+    pixels = view.pixels
     if pixels.shape[0] != WORK:
-        pixels = cv2.resize(pixels, (WORK, WORK), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+        how = cv2.INTER_AREA if pixels.shape[0] > WORK else cv2.INTER_LINEAR
+        pixels = np.asarray(cv2.resize(pixels, (WORK, WORK), interpolation=how), dtype=np.uint8)
     luma = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    inside = cv2.erode((pixels.max(axis=2) > 12).astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
-    values = luma[inside] if inside.any() else luma.ravel()
-    edges = cv2.Laplacian(cv2.GaussianBlur(luma, (0, 0), 1.0), cv2.CV_32F)
+    inside = _inside(view, field, scale)
+    mean, deviation = cv2.meanStdDev(luma, mask=inside)
+    edges = cv2.Laplacian(cv2.GaussianBlur(luma, (3, 3), 0), cv2.CV_16S, ksize=3)
+    count = max(cv2.countNonZero(inside), 1)
     numbers = {
-        "brightness": float(values.mean()) / 255,
-        "contrast": float(values.std()) / 255,
-        "sharpness": float(edges[inside].std()) if inside.any() else 0.0,
-        "clipped": float((values >= 250).mean()),
+        "brightness": float(mean[0, 0]) / 255,
+        "contrast": float(deviation[0, 0]) / 255,
+        "sharpness": float(cv2.meanStdDev(edges, mask=inside)[1][0, 0]),
+        "clipped": cv2.countNonZero(cv2.bitwise_and(cv2.inRange(luma, 250, 255), inside)) / count,
         "coverage": field.coverage,
-        "diameter": diameter,
+        "diameter": 2 * field.radius * scale,
     }
     return Quality(numbers, _flags(numbers, field.found))
+
+
+def _inside(view: View, field: Field, scale: int) -> NDArray[np.uint8]:
+    """The field without its rim, in the view reduced to WORK: 255 inside, 0 outside."""
+    g = view.geometry
+    zoom = WORK / g.side
+    mask = np.zeros((WORK, WORK), np.uint8)
+    centre = round((field.cx * scale - g.x) * zoom), round((field.cy * scale - g.y) * zoom)
+    radius = field.radius * scale * zoom * (1 - RIM)
+    axes = round(radius / max(field.aspect, 1.0)), round(radius * min(field.aspect, 1.0))
+    cv2.ellipse(mask, centre, axes, 0, 0, 360, 255, cv2.FILLED)
+    left, top = math.ceil((field.x * scale - g.x) * zoom + 2), math.ceil((field.y * scale - g.y) * zoom + 2)
+    right = int(((field.x + field.width) * scale - g.x) * zoom - 2)
+    bottom = int(((field.y + field.height) * scale - g.y) * zoom - 2)
+    inner = np.zeros_like(mask)
+    inner[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)] = 255
+    return np.asarray(cv2.bitwise_and(mask, inner), dtype=np.uint8)
 
 
 def _flags(numbers: dict[str, float], found: bool) -> tuple[Flag, ...]:
