@@ -118,7 +118,11 @@ def draw_on_original(
     if pixels.shape[:2] != (geometry.height, geometry.width):
         raise ValueError(f"the photograph is {pixels.shape[:2]}, its geometry {(geometry.height, geometry.width)}")
     side = max(1, min(_SMOOTH, round(geometry.side)))
-    return blend(pixels, paint(geometry.place(smooth(values, side, side)), scale), opacity)
+    placed = geometry.place(smooth(values, side, side))
+    warm = placed > 0  # the only pixels that change; a large photograph has few of them
+    drawn = pixels.copy()
+    drawn[warm] = blend(pixels[warm][None], paint(placed[warm][None], scale), opacity)[0]
+    return drawn
 
 
 def blend(pixels: NDArray[np.uint8], colours: NDArray[np.uint8], opacity: float) -> NDArray[np.uint8]:
