@@ -39,8 +39,8 @@ def age(t: Tally) -> Figure:
         axes.barh(places, other, left=men, color=GREY, height=0.86, label=f"sex unknown (n = {spread['unknown']['n']})")
     widest = int(max([*women, *(men + other), 1]))
     for place, left, right in zip(places, women, men + other, strict=True):
-        _number(axes, -left - widest * 0.015, place, left, "right")
-        _number(axes, right + widest * 0.015, place, right, "left")
+        _number(axes, -left - widest * 0.015, float(place), left, "right")
+        _number(axes, right + widest * 0.015, float(place), right, "left")
     axes.set_yticks(places, [f"{band['from']}–{band['below'] - 1}" for band in bands])
     axes.set_xlim(-1.14 * widest, 1.14 * widest)
     _no_x(axes)
@@ -81,7 +81,7 @@ def cooccurrence(t: Tally) -> Figure:
     codes, counts = t["cooccurrence"]["codes"], np.array(t["cooccurrence"]["visits"])
     share = np.array([[np.nan if v is None else v for v in row] for row in t["cooccurrence"]["share_of_row"]], float)
     size = 0.52 * len(codes)
-    figure = Figure(figsize=(max(10.0, 2 * size + 3.4), max(3.4, size + 1.3)), layout="constrained")
+    figure = Figure(figsize=(max(10.0, 2 * size + 3.4), max(3.4, size + 1.3)))
     _titles(
         figure,
         f"Which labels occur together: {t['n']} {t['unit']}",
@@ -138,9 +138,9 @@ def eyes(t: Tally) -> Figure:
     """One eye or both: the right eye on the left, as one faces the patient."""
     rows = t["eyes"]
     parts = (
-        ("right_only", "right eye (OD) only", ORANGE),
+        ("right_only", "right (OD) only", ORANGE),
         ("both", "both eyes", GREEN),
-        ("left_only", "left eye (OS) only", BLUE),
+        ("left_only", "left (OS) only", BLUE),
         ("fellow_unknown", "fellow eye unknown", GREY),
     )
     return _shares(
@@ -157,10 +157,10 @@ def images(t: Tally) -> Figure:
     """Which photographs are on disk, overall and per label."""
     rows = [{"code": "all", **t["images"]["visits"]}, *t["images"]["per_label"]]
     parts = (
-        ("right_only", "only the right (OD)", ORANGE),
-        ("both", "both photographs", GREEN),
-        ("left_only", "only the left (OS)", BLUE),
-        ("neither", "no photograph", GREY),
+        ("right_only", "right (OD) only", ORANGE),
+        ("both", "both", GREEN),
+        ("left_only", "left (OS) only", BLUE),
+        ("neither", "none", GREY),
     )
     missing = t["images"]["listed"] - t["images"]["present"]
     return _shares(
@@ -168,8 +168,8 @@ def images(t: Tally) -> Figure:
         rows,
         parts,
         f"Which photographs are there: {t['images']['present']} of {t['images']['listed']} listed eyes",
-        f"{missing} listed photographs have no file. Bars: the {t['unit']} with the label. Right eye on the left, as one "
-        "faces the patient. Parts below 4 % carry no number.",
+        f"{missing} listed photographs have no file. Bars: the {t['unit']} with the label. Right eye on the left, as "
+        "one faces the patient. Parts below 4 % carry no number.",
     )
 
 
@@ -216,13 +216,13 @@ def _shares(
 
 
 def _figure(title: str, subtitle: str, height: float) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(8.6, height), layout="constrained")
+    figure = Figure(figsize=(9.0, height))
     _titles(figure, title, subtitle)
     return figure, figure.subplots()
 
 
 def _titles(figure: Figure, title: str, subtitle: str) -> None:
-    figure.get_layout_engine().set(h_pad=0.12, w_pad=0.1)  # type: ignore[union-attr]
+    figure.set_layout_engine("constrained", h_pad=0.12, w_pad=0.1)
     figure.suptitle(title, x=0.01, ha="left", fontsize=13, fontweight="bold", color=INK)
     figure.supxlabel(subtitle, x=0.01, ha="left", fontsize=9, color=FAINT, wrap=True)
 
@@ -230,7 +230,8 @@ def _titles(figure: Figure, title: str, subtitle: str) -> None:
 def _legend(axes: Axes) -> None:
     """Names the colours above the bars, in the order in which they stand."""
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False, fontsize=9, borderaxespad=0.2)
+        spacing = {"borderaxespad": 0.2, "columnspacing": 1.3, "handlelength": 1.3}
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False, fontsize=8.5, **spacing)
 
 
 def _number(axes: Axes, x: float, y: float, text: object, side: str) -> None:

@@ -86,7 +86,8 @@ def _labels(cohort: Cohort, present: NDArray[np.bool_], known: NDArray[np.bool_]
     """Per label: visits and eyes that have it, of how many it is known, and visits that have nothing else."""
     eyes = [eye.labels for visit in cohort.visits for eye in visit.listed()]
     eye_values, eye_known = label_arrays(eyes, len(cohort.vocabulary))
-    sole = present & (present.sum(axis=1) == 1)[:, None] & known.all(axis=1)[:, None]
+    alone: NDArray[np.bool_] = known.all(axis=1) & (present.sum(axis=1) == 1)
+    sole = present & alone[:, None]
     return [
         {
             "code": label.code,

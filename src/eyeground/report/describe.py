@@ -1,0 +1,56 @@
+"""Writes a cohort's description: pictures, one self-contained page, and the numbers behind them."""
+
+from __future__ import annotations
+
+import base64
+import io
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from eyeground import DISCLAIMER, __version__
+from eyeground.errors import DataError
+from eyeground.files import aside, write_json, write_text
+from eyeground.records import Cohort
+from eyeground.report.pictures import PICTURES
+from eyeground.report.tally import tally
+
+SCHEMA = "eyeground/describe/1"
+DPI = 140
+
+
+def describe(cohort: Cohort, out: Path) -> dict[str, Any]:
+    """Writes `index.html`, a PNG per picture and `describe.json` into a folder; other files there stay.
+
+    No patient identifier and no path is written: numbers only.
+
+    Returns:
+        What `describe.json` holds.
+
+    Raises:
+        DataError: a cohort without visits, no space, no permission.
+    """
+    if not cohort.visits:
+        raise DataError(f"{cohort.root} has no visits: there is nothing to describe")
+    numbers = {"schema": SCHEMA, "eyeground": __version__, **tally(cohort)}
+    pictures = {}
+    for name, draw in PICTURES.items():
+        stream = io.BytesIO()
+        draw(numbers).savefig(stream, format="png", dpi=DPI, metadata={"Software": None})
+        pictures[name] = stream.getvalue()
+        with aside(out / f"{name}.png") as temporary:
+            temporary.write_bytes(pictures[name])
+    write_json(out / "describe.json", numbers)
+    write_text(out / "index.html", page(numbers, pictures))
+    return numbers
+
+
+def page(numbers: dict[str, Any], pictures: dict[str, bytes]) -> str:
+    """The page as HTML, with the PNG pictures inside it."""
+    source = (resources.files("eyeground.report") / "describe.html").read_text(encoding="utf-8")
+    template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(source)
+    inside = {name: base64.b64encode(data).decode("ascii") for name, data in pictures.items()}
+    captions = {name: (PICTURES[name].__doc__ or "").splitlines()[0] for name in pictures}
+    return template.render(t=numbers, pictures=inside, captions=captions, disclaimer=DISCLAIMER, version=__version__)
