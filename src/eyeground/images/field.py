@@ -29,6 +29,12 @@ RISE_MIN, RISE_MAX = 7.0, 22.0
 OPENING = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
 """Lit parts thinner than this (text, hairs, glow) are removed."""
 
+WHITE = 240
+"""A border brighter than this is white paper."""
+
+REDDISH = 1.15
+"""A retina that fills the frame is at least this much redder than blue (mean against mean)."""
+
 EVEN = 2.0
 """A bright picture whose brightness varies by less than this (standard deviation) shows nothing."""
 
@@ -43,6 +49,9 @@ INLIERS_MIN = 0.6
 
 POINTS_MIN = 24
 """Fewer boundary points than this make no disc."""
+
+LONG = 2.0
+"""A lit part without a round edge, and longer than wide by more than this, is no field of view (an OCT scan, say)."""
 
 SQUASH_MAX = 1.6
 """Ellipses with a ratio of the axes above this are not believed."""
@@ -78,13 +87,16 @@ def find_field(pixels: NDArray[np.uint8]) -> Field:
     high, wide = small.shape[:2]
     outline, coverage = _outline(small)
     if outline is None or coverage < COVERAGE_MIN:
-        return Field(0.0, 0.0, width, height, width / 2, height / 2, max(width, height) / 2, coverage, found=False)
+        return _none(width, height, coverage)
     left, top = (outline.min(axis=0) - 0.5).tolist()
     right, bottom = (outline.max(axis=0) + 0.5).tolist()
     arc = outline[((outline > 2) & (outline < (wide - 2, high - 2))).all(axis=1)]
     disc = _circle(arc) or _ellipse(arc)
     if disc is None:  # no arc to go by: the lit part fills the frame, or has no shape
-        disc = (left + right) / 2, (top + bottom) / 2, max(right - left, bottom - top) / 2, 1.0
+        across, down = right - left, bottom - top
+        if coverage < 1 and max(across, down) > LONG * min(across, down):
+            return _none(width, height, coverage)
+        disc = (left + right) / 2, (top + bottom) / 2, max(across, down) / 2, 1.0
     cx, cy, radius, aspect = disc
     shift = 0.5 - step / 2  # from the middle of a sample's cell to the pixel that stands for it
     left, top = max(left * step + shift, 0.0), max(top * step + shift, 0.0)
@@ -92,6 +104,10 @@ def find_field(pixels: NDArray[np.uint8]) -> Field:
     bottom = height if bottom == high else bottom * step + shift
     cx, cy = cx * step + shift, cy * step + shift
     return Field(left, top, right - left, bottom - top, cx, cy, radius * step, coverage, True, aspect)
+
+
+def _none(width: int, height: int, coverage: float) -> Field:
+    return Field(0.0, 0.0, width, height, width / 2, height / 2, max(width, height) / 2, coverage, found=False)
 
 
 def _sample(pixels: NDArray[np.uint8], step: int) -> NDArray[np.uint8]:
@@ -106,15 +122,18 @@ def _sample(pixels: NDArray[np.uint8], step: int) -> NDArray[np.uint8]:
 def _outline(small: NDArray[np.uint8]) -> tuple[NDArray[np.float64] | None, float]:
     """The centres (n, 2) of the pixels around the largest lit part, and the share of the picture inside.
 
-    None when the picture is dark or even.
+    None when the picture is dark or even, or fills the frame and is no retina by its colour.
     """
     red, green, blue = cv2.split(small)
     light = np.asarray(cv2.medianBlur(cv2.max(cv2.max(red, green), blue), 3), dtype=np.uint8)
     border = _border(light)
-    if border > BORDER_MAX:  # no dark surround: the retina fills the frame
+    if border > WHITE:  # scanned or pasted on white paper: what is white all over counts as surround
+        light[np.asarray(cv2.min(cv2.min(red, green), blue)) > WHITE] = 0
+        border = _border(light)
+    if border > BORDER_MAX:  # no dark surround: the retina, if it is one, fills the frame
+        retina = light.std() > EVEN and red.mean() > REDDISH * blue.mean()
         high, wide = light.shape
-        corners = np.array([[0.5, 0.5], [wide - 0.5, high - 0.5]])
-        return (corners, 1.0) if light.std() > EVEN else (None, 0.0)
+        return (np.array([[0.5, 0.5], [wide - 0.5, high - 0.5]]), 1.0) if retina else (None, 0.0)
     some = light[::3, ::3]
     bright = some[some > border + RISE_MIN]
     if bright.size < COVERAGE_MIN * some.size / 2:

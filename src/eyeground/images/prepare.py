@@ -103,13 +103,7 @@ def crop_bytes(data: bytes, preprocessing: Preprocessing, path: Path) -> tuple[D
 def crop(decoded: Decoded, field: Field, preprocessing: Preprocessing) -> View:
     """Cuts the square around the field (or the whole picture) and resizes it; nothing is squashed, padding is black."""
     pixels, size = decoded.pixels, preprocessing.size
-    high, wide = pixels.shape[:2]
-    if preprocessing.crop == "field" and field.found:
-        side = max(math.ceil(2 * field.radius), 1)
-        left, top = round(field.cx - side / 2), round(field.cy - side / 2)
-    else:
-        side = max(high, wide)
-        left, top = (wide - side) // 2, (high - side) // 2
+    left, top, side = _box(field, preprocessing, *pixels.shape[:2])
     square = pixels[max(top, 0) : top + side, max(left, 0) : left + side]
     if square.shape[:2] != (side, side):
         padded = np.zeros((side, side, 3), dtype=np.uint8)
@@ -121,3 +115,20 @@ def crop(decoded: Decoded, field: Field, preprocessing: Preprocessing) -> View:
     k = decoded.scale
     geometry = Geometry(decoded.width, decoded.height, float(left * k), float(top * k), float(side * k), size)
     return View(np.ascontiguousarray(square), geometry)
+
+
+def _box(field: Field, preprocessing: Preprocessing, high: int, wide: int) -> tuple[int, int, int]:
+    """The crop's left, top and side in decoded pixels.
+
+    The side is the disc's whole diameter, so the retina keeps its scale when the disc is cut off. A disc that was
+    squashed has no one diameter: there the square holds what is visible of it.
+    """
+    if preprocessing.crop == "square" or not field.found:
+        side = max(high, wide)
+        return (wide - side) // 2, (high - side) // 2, side
+    if field.aspect == 1:
+        side, cx, cy = math.ceil(2 * field.radius), field.cx, field.cy
+    else:
+        side = math.ceil(max(field.width, field.height))
+        cx, cy = field.x + field.width / 2, field.y + field.height / 2
+    return round(cx - side / 2), round(cy - side / 2), max(side, 1)
