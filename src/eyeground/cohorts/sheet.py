@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from eyeground.cohorts import keywords as words
 from eyeground.cohorts.options import CohortOptions
@@ -22,7 +23,7 @@ from eyeground.vocabulary import ODIR
 FILES = ("Left-Fundus", "Right-Fundus")
 KEYWORDS = ("Left-Diagnostic Keywords", "Right-Diagnostic Keywords")
 COLUMNS = ("ID", "Patient Age", "Patient Sex", *FILES, *KEYWORDS, *ODIR.codes)
-SEXES = {"male": "M", "m": "M", "female": "F", "f": "F"}
+SEXES: dict[str, Literal["F", "M"]] = {"male": "M", "m": "M", "female": "F", "f": "F"}
 
 
 @dataclass(frozen=True)
