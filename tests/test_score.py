@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -223,3 +225,14 @@ def test_ids_that_differ_only_in_zeros_are_told_apart(tmp_path: Path) -> None:
     assert rows_.tolist() == [0, 1] and probability[:, 0].tolist() == [0.1, 0.9]
     with pytest.raises(DataError, match="--reorder"):
         align(("1", "01"), predictions)
+
+
+def test_the_documentation_s_examples_run(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "scoring.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```(bash|python)\n(.*?)```", page, flags=re.DOTALL)
+    assert [kind for kind, _ in blocks] == ["bash", "python"]
+    here = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    for kind, code in blocks:
+        command = ["bash", "-euc", code] if kind == "bash" else [sys.executable, "-c", code]
+        subprocess.run(command, cwd=tmp_path, env=here, check=True, capture_output=True)
+    assert json.loads((tmp_path / "score.json").read_text())["n"] == 3

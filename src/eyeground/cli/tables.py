@@ -40,12 +40,13 @@ def print_judgement(judgement: dict[str, Any], title: str = "", console: Console
     """
     target = console or out
     target.print(_summary(judgement, title))
-    target.print(_per_class(judgement, target.width))
+    target.print(_per_class(judgement))
     positive = number(judgement["f1_positive"])
     lines = [
         "kappa, F1, AUC and final are the challenge's: all cells pooled, called when strictly above 0.5.",
         f"Its F1 is cell accuracy; the F1 of the positive cells is {positive}.",
         f"Macro means are over {judgement['macro_n']} of {len(judgement['per_class'])} labels. – is undefined.",
+        *_legend(judgement),
         *(f"note: {line}" for line in judgement["notes"]),
     ]
     for line in lines:
@@ -73,28 +74,42 @@ def _summary(judgement: dict[str, Any], title: str) -> Table:
     return table
 
 
-def _per_class(judgement: dict[str, Any], width: int) -> Table:
+def _per_class(judgement: dict[str, Any]) -> Table:
+    """One row per label; fits 80 columns. The n is left out where it is everyone; the codes are explained below."""
     rows = judgement["per_class"]
+    bounds = [row.get("auc") for row in judgement["intervals"]["per_class"]] if "intervals" in judgement else None
+    all_known = all(row["n"] == judgement["n"] for row in rows)
     table = Table(title="per label, called when above its cut", title_justify="left", box=box.SIMPLE_HEAD)
     table.padding = 0
-    code_width = max(len(row["code"]) for row in rows)
-    table.add_column("", min_width=code_width)
-    for heading in ("n", "n pos", *PER_CLASS.values()):
+    headings = ["n", "n pos", *PER_CLASS.values()]
+    table.add_column("", min_width=max(len(row["code"]) for row in rows))
+    for heading in headings[all_known:]:
         table.add_column(heading, justify="right", no_wrap=True, min_width=5)
-    table.add_column("label", no_wrap=True)
-    room = max(width - code_width - 6 * (2 + len(PER_CLASS)) - 3, 5)  # what the numbers leave for the name
-    for row in rows:
-        cells = (number(row[key]) for key in PER_CLASS)
-        table.add_row(row["code"], str(row["n"]), str(row["n_pos"]), *cells, _short(row["name"], room))
+        if heading == "AUC" and bounds:
+            table.add_column(f"{judgement['intervals']['level']:.0%}", justify="right", no_wrap=True, min_width=9)
+    for i, row in enumerate(rows):
+        cells = [] if all_known else [str(row["n"])]
+        cells.append(str(row["n_pos"]))
+        for key in PER_CLASS:
+            cells.append(number(row[key]))
+            if key == "auc" and bounds:
+                cells.append(_interval(bounds[i], 2, "–"))
+        table.add_row(row["code"], *cells)
     table.add_section()
-    means = (number(judgement[f"macro_{key}"]) if f"macro_{key}" in judgement else "" for key in PER_CLASS)
-    table.add_row("", "", "", *means, "macro mean"[:room], style="bold")
+    means: list[str] = ["mean", *([] if all_known else [""])]
+    for key in PER_CLASS:
+        means.append(number(judgement[f"macro_{key}"]) if f"macro_{key}" in judgement else "")
+        if key == "auc" and bounds:
+            means.append(_interval(judgement["intervals"].get("macro_auc"), 2, "–"))
+    table.add_row("", *means, style="bold")
     return table
 
 
-def _short(text: str, room: int) -> str:
-    return text if len(text) <= room else text[: room - 1] + "…"
+def _legend(judgement: dict[str, Any]) -> list[str]:
+    """What the label codes mean, where they are codes."""
+    pairs = [f"{row['code']} {row['name']}" for row in judgement["per_class"] if row["code"] != row["name"]]
+    return [", ".join(pairs) + "."] if pairs else []
 
 
-def _interval(bounds: list[float] | None) -> str:
-    return "–" if bounds is None else f"{bounds[0]:.3f} to {bounds[1]:.3f}"
+def _interval(bounds: list[float] | None, digits: int = 3, between: str = " to ") -> str:
+    return "–" if bounds is None else between.join(f"{bound:.{digits}f}" for bound in bounds)

@@ -115,9 +115,12 @@ def labels_per_visit(t: Tally) -> Figure:
     """How many labels a patient has."""
     rows = t["labels_per_visit"]["counts"]
     total = sum(row["visits"] for row in rows)
+    normal = any(row["name"].lower() in ("n", "normal") for row in t["labels"])
     figure, axes = _figure(
         f"Labels per {_one(t)}: {total} {t['unit']} with all labels known",
-        _sentence("Normal counts as a label", f"some label unknown in {t['labels_per_visit']['unknown']}"),
+        _sentence(
+            "Normal counts as a label" if normal else "", f"some label unknown in {t['labels_per_visit']['unknown']}"
+        ),
         1.6 + 1.2 * HEIGHT * len(rows),
     )
     places = np.arange(len(rows))[::-1]
@@ -148,8 +151,9 @@ def eyes(t: Tally) -> Figure:
         rows,
         parts,
         f"One eye or both, per label: {t['n']} {t['unit']}",
-        f"Bars: the {t['unit']} with the label in at least one eye; for Normal, 'only' means that the other eye is not "
-        "normal. Right eye on the left, as one faces the patient. Parts below 4 % carry no number.",
+        ("" if any(row["eyes_known"] for row in t["labels"]) else "This cohort has no labels per eye. ")
+        + f"Bars: the {t['unit']} with the label in at least one eye; for Normal, 'only' means that the other eye is "
+        "not normal. Right eye on the left, as one faces the patient. Parts below 4 % carry no number.",
     )
 
 
