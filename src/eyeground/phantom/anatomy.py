@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 
-from eyeground.phantom.canvas import Canvas, Floats, noise, ramp
+from eyeground.phantom.canvas import Canvas, Floats, Patch, noise, ramp
 from eyeground.phantom.traits import Anatomy
+
+WHOLE = (slice(None), slice(None))
 
 
 def paint_background(canvas: Canvas, anatomy: Anatomy) -> None:
@@ -20,26 +24,21 @@ def paint_background(canvas: Canvas, anatomy: Anatomy) -> None:
     if anatomy.tessellation > 0.02:
         pattern = choroid(canvas, anatomy)
         veil = anatomy.tessellation * (1 - 0.75 * ramp(np.hypot(canvas.x, canvas.y), 0.45, 0.1))
-        canvas.pixels *= 1 + (veil * pattern)[..., None] * np.array([0.26, 0.34, 0.2], np.float32)
+        canvas.pixels *= 1 + (veil * pattern)[..., None] * np.array([0.24, 0.15, 0.06], np.float32)
 
 
 def choroid(canvas: Canvas, anatomy: Anatomy) -> Floats:
-    """Choroidal vessels, (H, W) about -1 (pigment between) to 1 (vessel): a net of ridges of smooth noise."""
+    """Choroidal vessels, (H, W) from -1 (pigment between) to 1 (vessel): ribbons along the zeros of smooth noise."""
     size = canvas.frame.size
     rng = np.random.default_rng([anatomy.seed, 3])
-    bend = noise(rng, 7, size)
-    dx, dy = canvas.x - anatomy.disc_x + 0.25, canvas.y - anatomy.disc_y
-    angle = np.arctan2(dy, dx)
-    distance = np.hypot(dx, dy)
+    bend_x, bend_y = noise(rng, 6, size), noise(rng, 6, size)
     total = np.zeros((size, size), np.float32)
-    for cells, weight in ((11, 1.0), (19, 0.6)):
-        table = rng.standard_normal((2 * cells, 6 * cells), dtype=np.float32)
-        table[:, -1] = table[:, 0]
-        u = (angle / (2 * np.pi) + 0.5 + 0.012 * bend) * (table.shape[1] - 1)
-        v = np.clip(np.sqrt(distance) + 0.03 * bend, 0, 1.5) / 1.5 * (table.shape[0] - 1) * 0.5
-        smooth = _sample(table, u, v)
-        total += weight * (1 - 2.2 * np.abs(smooth))
-    return np.clip(total / 1.3, -1, 1)
+    for cells, weight in ((15, 1.0), (27, 0.7)):
+        table = rng.standard_normal((cells, cells), dtype=np.float32)
+        u = (0.36 * canvas.x + 0.5 + 0.025 * bend_x) * (cells - 1)
+        v = (0.5 * canvas.y + 0.5 + 0.025 * bend_y) * (cells - 1)
+        total += weight * (1 - 3.0 * np.abs(_sample(table, u, v)))
+    return np.clip(0.75 * total, -1, 1)
 
 
 def _sample(table: Floats, u: Floats, v: Floats) -> Floats:
@@ -60,29 +59,30 @@ def paint_nerve_fibres(canvas: Canvas, anatomy: Anatomy) -> None:
     table[:, -1] = table[:, 0]
     bend = angle + 0.5 * np.sin(angle) * np.clip(distance, 0, 1)
     striae = _sample(table, (bend / (2 * np.pi) + 0.5) % 1.0 * 239, np.clip(distance, 0, 1.9))
-    poles = np.exp(-(((np.abs(angle) - 1.15) / 0.5) ** 2))
-    near = np.exp(-((distance / 0.5) ** 2))
-    sheen = anatomy.nerve_fibres * near * (0.3 + poles) * (1 + 0.35 * striae)
-    canvas.pixels *= 1 + sheen[..., None] * np.array([0.1, 0.2, 0.28], np.float32)
+    poles = np.exp(-(((np.abs(bend) - 1.2) / 0.5) ** 2))
+    near = np.exp(-((distance / 0.62) ** 2)) * (1 + 0.3 * noise(rng, 7, canvas.frame.size, 2))
+    sheen = anatomy.nerve_fibres * near * (0.25 + poles) * (1 + 0.16 * striae)
+    canvas.pixels *= 1 + sheen[..., None] * np.array([0.1, 0.24, 0.34], np.float32)
 
 
 def paint_macula(canvas: Canvas, anatomy: Anatomy) -> None:
-    """Macular pigment, the dark fovea and, in the young, its reflex. Marks `fovea`."""
+    """Macular pigment, the dark fovea and, in the young, its reflex."""
     distance = np.hypot(canvas.x, canvas.y)
     wide = np.exp(-((distance / (2.1 * anatomy.macula_size)) ** 2))
     core = np.exp(-((distance / (0.75 * anatomy.macula_size)) ** 2))
-    dark = anatomy.macula_depth * (0.5 * wide + 0.5 * core)
-    canvas.pixels *= 1 - dark[..., None] * np.array([0.36, 0.5, 0.55], np.float32)
+    dark = anatomy.macula_depth * (0.42 * wide + 0.58 * core)
+    canvas.pixels *= 1 - dark[..., None] * np.array([0.42, 0.52, 0.52], np.float32)
     if anatomy.foveal_reflex > 0:
         dot = np.exp(-((distance / 0.016) ** 2)) + 0.12 * np.exp(-(((distance - 0.16) / 0.03) ** 2))
         canvas.pixels += (anatomy.foveal_reflex * dot)[..., None] * np.array([0.25, 0.4, 0.45], np.float32)
-    canvas.masks["fovea"] = np.where(distance <= 0.25 * anatomy.disc_radius, 255, 0).astype(np.uint8)
 
 
-def disc_distance(canvas: Canvas, anatomy: Anatomy) -> tuple[Floats, Floats, Floats]:
+def disc_distance(
+    canvas: Canvas, anatomy: Anatomy, window: tuple[slice, slice] = WHOLE
+) -> tuple[Floats, Floats, Floats]:
     """Distance from the disc's centre in disc radii (1 is the rim), and the offsets (nasal, down) it is made of."""
-    dx, dy = canvas.x - anatomy.disc_x, canvas.y - anatomy.disc_y
-    cos, sin = np.float32(np.cos(anatomy.disc_tilt)), np.float32(np.sin(anatomy.disc_tilt))
+    dx, dy = canvas.x[window] - anatomy.disc_x, canvas.y[window] - anatomy.disc_y
+    cos, sin = math.cos(anatomy.disc_tilt), math.sin(anatomy.disc_tilt)
     across = (cos * dx + sin * dy) / (anatomy.disc_radius / anatomy.disc_ratio)
     along = (cos * dy - sin * dx) / anatomy.disc_radius
     return np.hypot(across, along), across, along
@@ -90,17 +90,18 @@ def disc_distance(canvas: Canvas, anatomy: Anatomy) -> tuple[Floats, Floats, Flo
 
 def paint_disc(canvas: Canvas, anatomy: Anatomy) -> None:
     """Neuroretinal rim and cup. Marks `disc` and `cup`."""
-    rim, across, along = disc_distance(canvas, anatomy)
+    window = canvas.window(anatomy.disc_x, anatomy.disc_y, 1.5 * anatomy.disc_radius)
+    rim, across, along = disc_distance(canvas, anatomy, window)
     cup = np.hypot((across + 0.08) / anatomy.cup_ratio_width, along / anatomy.cup_ratio)
     rng = np.random.default_rng([anatomy.seed, 5])
-    rough = 1 + 0.05 * noise(rng, 9, canvas.frame.size)
-    halo = canvas.whole(ramp(rim, 1.35, 1.0))
-    canvas.tint(halo, (1.08, 1.16, 1.2))
-    alpha = ramp(rim * (1 + 0.02 * rough), 1.07, 0.9)
-    pallor = 1 + 0.12 * np.clip(-across, -1, 1)
-    colour = np.stack((1.42 * rough, 1.62 * rough * pallor, 1.72 * rough * pallor), axis=2)
-    canvas.pixels += (colour - canvas.pixels) * alpha[..., None]
-    deep = ramp(cup, 1.12, 0.62)
-    canvas.cover(canvas.whole(deep * alpha), (1.68, 2.3, 2.7), 0.9)
-    canvas.masks["disc"] = np.where(rim <= 1, 255, 0).astype(np.uint8)
-    canvas.masks["cup"] = np.where((cup <= 1) & (rim <= 1), 255, 0).astype(np.uint8)
+    rough = 0.05 * noise(rng, 5, max(rim.shape))[: rim.shape[0], : rim.shape[1]]
+    canvas.tint(Patch(window, ramp(rim, 1.35, 1.0)), (1.08, 1.16, 1.2))
+    alpha = ramp(rim + 0.5 * rough, 1.1, 0.88)
+    pallor = 1 + 0.12 * np.clip(-across, -1, 1) + rough
+    colour = np.stack((1.6 * (1 + rough), 1.85 * pallor, 1.9 * pallor), axis=2)
+    view = canvas.pixels[window]
+    view += (colour - view) * alpha[..., None]
+    canvas.cover(Patch(window, ramp(cup, 1.2, 0.5) * alpha), (2.0, 2.9, 3.2), 0.9)
+    for name, inside in (("disc", rim <= 1), ("cup", (cup <= 1) & (rim <= 1))):
+        canvas.masks[name] = np.zeros(canvas.pixels.shape[:2], np.uint8)
+        canvas.masks[name][window][inside] = 255

@@ -47,13 +47,12 @@ class Frame:
         return np.stack((self.centre[0] + self.mirror * self.radius * x, self.centre[1] + self.radius * y), axis=1)
 
     def field_grid(self) -> tuple[Floats, Floats]:
-        """Per pixel (H, W): nasal and downward distance from the field's centre, in field radii."""
-        x = (np.arange(self.size, dtype=np.float32) - self.centre[0]) / self.radius * self.mirror
-        y = (np.arange(self.size, dtype=np.float32) - self.centre[1]) / self.radius
+        """Per pixel (H, W): nasal and downward distance from the field's centre, in field radii. Read-only."""
+        steps = np.arange(self.size, dtype=np.float32)
+        x = (steps - np.float32(self.centre[0])) * np.float32(self.mirror / self.radius)
+        y = (steps - np.float32(self.centre[1])) * np.float32(1 / self.radius)
         shape = (self.size, self.size)
-        return np.broadcast_to(x[None, :], shape).astype(np.float32), np.broadcast_to(y[:, None], shape).astype(
-            np.float32
-        )
+        return np.broadcast_to(x[None, :], shape), np.broadcast_to(y[:, None], shape)
 
     def retinal_grid(self, field_x: Floats, field_y: Floats) -> tuple[Floats, Floats]:
         """Retinal coordinates (H, W) of the pixels of `field_grid`."""
@@ -90,9 +89,17 @@ class Canvas:
 
     @staticmethod
     def blank(frame: Frame) -> Canvas:
+        """A featureless retina."""
         field_x, field_y = frame.field_grid()
         x, y = frame.retinal_grid(field_x, field_y)
         return Canvas(frame, np.ones((frame.size, frame.size, 3), np.float32), x, y, field_x, field_y)
+
+    def window(self, x: float, y: float, reach: float) -> tuple[slice, slice]:
+        """The rows and columns within `reach` (field radii) of a retinal point."""
+        centre = self.frame.pixels(np.array([[x, y]]))[0]
+        low = np.floor(centre - reach * self.frame.radius).astype(int).clip(0, self.frame.size)
+        high = np.ceil(centre + reach * self.frame.radius + 1).astype(int).clip(0, self.frame.size)
+        return slice(int(low[1]), int(high[1])), slice(int(low[0]), int(high[0]))
 
     def whole(self, alpha: Floats) -> Patch:
         """A patch as large as the picture."""

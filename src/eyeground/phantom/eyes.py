@@ -102,7 +102,7 @@ def _camera(rng: np.random.Generator, old: float, faults: float) -> Camera:
     red, green, blue = np.exp(colour)
     style = rng.random()
     return Camera(
-        field=rng.uniform(0.95, 0.99) if style < 0.7 else rng.uniform(0.86, 0.95),
+        field=rng.uniform(0.965, 0.995) if style < 0.8 else rng.uniform(0.86, 0.95),
         offset_x=0.0,
         offset_y=0.0,
         fovea_x=rng.normal(-0.22, 0.1),
@@ -119,7 +119,7 @@ def _camera(rng: np.random.Generator, old: float, faults: float) -> Camera:
         rim=float(np.clip(rng.exponential(0.22) * faults, 0, 0.75)),
         rim_angle=0.0,
         rim_spread=rng.uniform(0.15, 0.45),
-        blur=(0.0025 + 0.0022 * faults * rng.gamma(1.5, 0.7)) * (1 + 0.3 * old),
+        blur=(0.0012 + 0.002 * faults * rng.gamma(1.5, 0.7)) * (1 + 0.3 * old),
         noise=rng.uniform(0.8, 2.6) * faults,
         arc=rng.uniform(0.3, 0.9) if rng.random() < 0.12 * faults else 0.0,
         dust=int(rng.poisson(0.9 * faults)),

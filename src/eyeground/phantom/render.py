@@ -6,11 +6,12 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from eyeground.phantom import anatomy as healthy
 from eyeground.phantom import camera as photo
-from eyeground.phantom import vessels
+from eyeground.phantom import vessel_layers, vessels
 from eyeground.phantom.canvas import Bytes, Canvas, Frame
 from eyeground.phantom.findings import blood, diabetes, glaucoma, hypertension, lens, macula, myopia, others
 from eyeground.phantom.traits import Anatomy, EyeTraits, Finding
@@ -72,11 +73,8 @@ class Photograph:
 
 def render(eye: EyeTraits, size: int) -> Photograph:
     """Paints the retina from back to front and takes its photograph at `size` x `size` pixels."""
-    canvas = Canvas.blank(Frame.of(eye.camera, size, 1 if eye.side == "right" else -1))
+    canvas = _ground(eye, size)
     anatomy = eye.anatomy
-    healthy.paint_background(canvas, anatomy)
-    healthy.paint_nerve_fibres(canvas, anatomy)
-    healthy.paint_macula(canvas, anatomy)
     _paint(canvas, eye, BELOW)
     for finding in eye.of("crescent"):
         myopia.crescent(canvas, finding, anatomy)
@@ -94,6 +92,20 @@ def render(eye: EyeTraits, size: int) -> Photograph:
     return Photograph(photo.expose(canvas, eye.camera, field), {"field": field, **masks})
 
 
+def _ground(eye: EyeTraits, size: int) -> Canvas:
+    """The retina before disc, vessels and findings: smooth, so painted at half the size and enlarged."""
+    mirror = 1 if eye.side == "right" else -1
+    half = Canvas.blank(Frame.of(eye.camera, (size + 1) // 2, mirror))
+    healthy.paint_background(half, eye.anatomy)
+    healthy.paint_nerve_fibres(half, eye.anatomy)
+    healthy.paint_macula(half, eye.anatomy)
+    canvas = Canvas.blank(Frame.of(eye.camera, size, mirror))
+    canvas.pixels = np.asarray(cv2.resize(half.pixels, (size, size)), np.float32)
+    centre = canvas.x**2 + canvas.y**2 <= (0.25 * eye.anatomy.disc_radius) ** 2
+    canvas.masks["fovea"] = centre.astype(np.uint8) * np.uint8(255)
+    return canvas
+
+
 def _paint(canvas: Canvas, eye: EyeTraits, painters: dict[str, Painter]) -> None:
     for kind, painter in painters.items():
         for finding in eye.of(kind):
@@ -104,15 +116,15 @@ def _paint_vessels(canvas: Canvas, eye: EyeTraits) -> None:
     trees = vessels.grow(eye.anatomy)
     beaded = list(eye.of("venous_beading"))
     if beaded:
-        trees = tuple(vessels.beaded(vessel, [finding.angle for finding in beaded]) for vessel in trees)
-    layers = vessels.draw(trees, canvas, eye.anatomy.vessel_width)
+        trees = tuple(vessel_layers.beaded(vessel, [finding.angle for finding in beaded]) for vessel in trees)
+    layers = vessel_layers.draw(trees, canvas.frame, eye.anatomy.vessel_width)
     for finding in eye.of("nicking"):
         layers = hypertension.nick(layers, canvas, finding)
-    vessels.paint(layers, canvas, eye.anatomy)
+    vessel_layers.paint(layers, canvas, eye.anatomy)
     for finding in eye.of("narrow_artery"):
         hypertension.narrow_artery(layers, canvas, finding)
     for finding in beaded:
-        vessels.mark_beading(trees, canvas, finding)
+        vessel_layers.mark_beading(trees, canvas, finding)
 
 
 def without_findings(eye: EyeTraits) -> EyeTraits:

@@ -7,9 +7,9 @@ import numpy as np
 from eyeground.phantom.canvas import Canvas, Patch, Points, blob, noise, turned
 from eyeground.phantom.traits import Finding
 
-BLOOD = (0.6, 0.33, 0.42)
-EXUDATE = (1.5, 1.95, 1.6)
-WOOL = (1.32, 1.62, 1.9)
+BLOOD = (0.66, 0.38, 0.47)
+EXUDATE = (1.6, 2.2, 1.55)
+WOOL = (1.4, 1.7, 1.7)
 
 
 def spot(canvas: Canvas, finding: Finding, rough: float, soft: float, stretch: float = 1.0) -> Patch | None:
@@ -56,7 +56,7 @@ def _bleed(canvas: Canvas, finding: Finding, patch: Patch | None, depth: float) 
 def exudates(canvas: Canvas, finding: Finding) -> None:
     """A cluster of hard exudates: small waxy yellow grains, denser in the middle."""
     rng = np.random.default_rng(finding.seed)
-    count = int(8 + 170 * finding.size)
+    count = int(10 + 330 * finding.size)
     offset = rng.normal(0, 0.45, (count, 2)) * finding.size
     _grains(canvas, finding, np.array([finding.x, finding.y]) + offset, rng)
 
@@ -71,8 +71,8 @@ def star(canvas: Canvas, finding: Finding) -> None:
 
 
 def _grains(canvas: Canvas, finding: Finding, points: Points, rng: np.random.Generator) -> None:
-    sizes = rng.gamma(3, 0.0028, len(points)) * canvas.frame.radius + 0.5
-    outlines = [blob(rng, at, size, 0.25) for at, size in zip(canvas.frame.pixels(points), sizes, strict=True)]
+    sizes = np.minimum(rng.lognormal(-5.25, 0.6, len(points)), 0.024) * canvas.frame.radius + 0.35
+    outlines = [blob(rng, at, size, 0.32) for at, size in zip(canvas.frame.pixels(points), sizes, strict=True)]
     patch = canvas.shape(outlines, 0.0025)
     if patch is not None:
         canvas.cover(patch, EXUDATE, 0.72 * finding.strength)

@@ -56,11 +56,11 @@ def icdr_grade(findings: Iterable[Finding]) -> int:
 
 
 def _aneurysm(place: Place) -> Finding:
-    return place.finding("microaneurysm", "D", place.somewhere(0.12, 0.8), place.rng.uniform(0.008, 0.013))
+    return place.finding("microaneurysm", "D", place.somewhere(0.12, 0.8), place.rng.uniform(0.0065, 0.011))
 
 
 def _haemorrhage(place: Place) -> Finding:
-    size = min(place.rng.lognormal(math.log(0.018), 0.4), 0.05)
+    size = min(place.rng.lognormal(math.log(0.016), 0.5), 0.055)
     return place.finding("haemorrhage", "D", place.somewhere(0.15, 1.0), size, angle=place.rng.uniform(0, 3.1))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from eyeground.phantom.canvas import Canvas
 from eyeground.phantom.findings.place import Place
 from eyeground.phantom.traits import Anatomy, Finding
-from eyeground.phantom.vessels import Layers
+from eyeground.phantom.vessel_layers import Layers
 
 
 def draw(place: Place, severity: float) -> tuple[Anatomy, list[Finding]]:

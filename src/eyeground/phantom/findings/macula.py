@@ -11,7 +11,7 @@ from eyeground.phantom.traits import Finding
 
 DRY = "dry age-related macular degeneration"
 WET = "wet age-related macular degeneration"
-_DRUSE = (1.28, 1.46, 1.2)
+_DRUSE = (1.22, 1.38, 1.15)
 
 
 def draw_dry(place: Place, severity: float) -> list[Finding]:
@@ -58,9 +58,9 @@ def drusen(canvas: Canvas, finding: Finding) -> None:
     rng = np.random.default_rng(finding.seed)
     count = int(10 + 130 * finding.size)
     points = np.array([finding.x, finding.y]) + rng.normal(0, 0.5, (count, 2)) * finding.size
-    sizes = rng.gamma(4, 0.0022, count) * finding.angle * canvas.frame.radius + 0.4
+    sizes = rng.gamma(2.5, 0.0034, count) * finding.angle * canvas.frame.radius + 0.4
     outlines = [blob(rng, at, size, 0.12) for at, size in zip(canvas.frame.pixels(points), sizes, strict=True)]
-    patch = canvas.shape(outlines, 0.0035)
+    patch = canvas.shape(outlines, 0.0045)
     if patch is not None:
         canvas.tint(patch, _DRUSE, 0.85 * finding.strength)
         canvas.mark(patch, finding.kind, finding.label)

@@ -66,7 +66,7 @@ class Place:
         strength: float = 1.0,
     ) -> Finding:
         """A finding at a point with its own seed; the contrast follows the difficulty."""
-        contrast = strength * self.difficulty.contrast * self.rng.uniform(0.85, 1.15)
+        contrast = strength * self.difficulty.contrast * self.rng.uniform(0.7, 1.2)
         seed = int(self.rng.integers(2**31))
         x, y = _short(where[0]), _short(where[1])
         return Finding(kind, label, x, y, _short(size), _short(angle), _short(contrast), seed)
