@@ -7,9 +7,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import openpyxl
 import pytest
 from PIL import Image
 
+from eyeground.cli.main import main
 from eyeground.cohorts import read_cohort
 from eyeground.errors import DataError
 from eyeground.records import Cohort, Eye, Flag, Side, State, Visit
@@ -126,3 +128,23 @@ def test_published_counts_of_odir(real_data: Path) -> None:
     normal = t["eyes"][0]
     assert (normal["both"], normal["left_only"] + normal["right_only"]) == (1136, 820)
     assert t["images"]["visits"]["both"] == 2347 and t["images"]["present"] == 4904
+
+
+def test_the_command_on_a_small_sheet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    book = openpyxl.Workbook()
+    names = ("ID", "Patient Age", "Patient Sex", "Left-Fundus", "Right-Fundus")
+    words = ("Left-Diagnostic Keywords", "Right-Diagnostic Keywords")
+    book.active.append([*names, *words, *"NDGCAHMO"])
+    book.active.append(
+        [7, 60, "Female", "7_left.jpg", "7_right.jpg", "normal fundus", "cataract", *(0, 0, 0, 1), *[0] * 4]
+    )
+    (tmp_path / "odir").mkdir()
+    book.save(tmp_path / "odir" / "ODIR-5K_Training_Annotations(Updated)_V2.xlsx")
+    Image.new("RGB", (8, 8)).save(tmp_path / "odir" / "7_left.jpg")
+    flags = ["--layout", "odir", "--root", str(tmp_path / "odir"), "--out", str(tmp_path / "out")]
+    assert main(["cohort", "describe", *flags]) == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "out" / "index.html")
+    numbers = json.loads((tmp_path / "out" / "describe.json").read_text())
+    assert numbers["n"] == 1 and numbers["labels"][3]["visits"] == 1 and numbers["images"]["present"] == 1
+    assert main(["cohort", "describe", "--layout", "odir", "--root", str(tmp_path / "no"), "--out", "x"]) == 2
+    assert "no folder" in capsys.readouterr().err

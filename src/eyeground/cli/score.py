@@ -19,16 +19,12 @@ from eyeground.metrics.predictions import read_predictions, read_truth
 
 @dataclass(frozen=True)
 class Score:
-    """Scores predictions like the ODIR-2019 challenge, and shows what its pooled numbers hide.
-
-    The predictions have the columns ID,N,D,G,C,A,H,M,O and one row per patient in the truth's order, as the
-    challenge requires; a file that it would reject is refused with the reason.
-    """
+    """Scores predictions like the ODIR-2019 challenge, and shows what its pooled numbers hide."""
 
     truth: Path
     """Truth, .xlsx or .csv: the challenge's workbook, or an ID column and one 0/1 column per label."""
     predictions: Path
-    """Predictions, .csv (or .xlsx): probabilities between 0 and 1."""
+    """Predictions, .csv (or .xlsx): columns ID,N,D,G,C,A,H,M,O, one row per patient in the truth's order."""
     json: bool = False
     """Print one JSON object and nothing else."""
     reorder: bool = False

@@ -24,7 +24,7 @@ def tally(cohort: Cohort) -> dict[str, Any]:
 
     Returns:
         `unit` ("patients" or "visits"), `n`, `patients`, then `sex`, `age`, `images`, `labels`, `labels_per_visit`,
-        `cooccurrence`, `eyes` and `flags`; docs/cohort_describe.md has the fields.
+        `cooccurrence`, `eyes` and `flags`.
     """
     visits = cohort.visits
     patients = len({visit.patient for visit in visits})
