@@ -1,4 +1,4 @@
-"""Configurations are frozen dataclasses; a TOML file fills them, and unknown keys are refused with the nearest match."""
+"""Configurations are frozen dataclasses; a TOML file fills them, unknown keys are refused with the nearest match."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from typing import Any, TypeVar
 
 import tyro
@@ -32,14 +32,14 @@ def parse(kind: type[A], argv: Sequence[str], command: str, default: A | None = 
         prog=f"eyeground {command}",
         description=kind.__doc__,
         args=list(argv),
+        default=tyro.MISSING_NONPROP if default is None else default,
         config=(tyro.conf.FlagCreatePairsOff,),
-        **({} if default is None else {"default": default}),
     )
 
 
 def track(items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
     """A progress bar with the time left on standard error; nothing when that is not a terminal."""
-    if total is None and hasattr(items, "__len__"):
+    if total is None and isinstance(items, Sized):
         total = len(items)
     columns = (
         TextColumn("{task.description}"),

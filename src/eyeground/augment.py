@@ -1,0 +1,136 @@
+"""Augmentation in two steps: `draw` samples what will happen into a record, `apply` does it, and nothing is random there.
+
+A mirrored left eye looks like a right eye. So a visit is mirrored as a whole: both photographs are flipped *and* the
+eyes change places, labels with them; or laterality is made canonical: right eyes are always mirrored, never at random.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from eyeground.batches import Batch
+
+Laterality = Literal["swap", "canonical", "keep"]
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Ranges of the random changes. Zero everywhere and laterality 'keep' is the identity."""
+
+    rotate: float = 20.0
+    """Largest rotation, degrees either way."""
+    zoom: float = 0.12
+    """Largest relative change of scale, either way."""
+    shift: float = 0.04
+    """Largest shift, as a part of the picture's side."""
+    brightness: float = 0.15
+    """Largest relative change of brightness."""
+    contrast: float = 0.15
+    """Largest relative change of contrast about the photograph's mean."""
+    saturation: float = 0.15
+    """Largest relative change of colour saturation."""
+    laterality: Laterality = "swap"
+    """swap: half of the visits are mirrored and their eyes exchanged; canonical: right eyes mirrored; keep: neither."""
+
+
+@dataclass(frozen=True)
+class Draws:
+    """What was drawn for B visits: mirrored bool (B,); per eye (B, E): angle in radians, zoom as a factor,
+    shift (B, E, 2) as a part of the side, brightness, contrast and saturation as factors."""
+
+    mirrored: Tensor
+    angle: Tensor
+    zoom: Tensor
+    shift: Tensor
+    brightness: Tensor
+    contrast: Tensor
+    saturation: Tensor
+
+
+def draw(visits: int, settings: Augmentation, generator: torch.Generator) -> Draws:
+    """Samples for B visits. The same generator state gives the same draws on every device (they are made on the CPU)."""
+
+    def within(limit: float, *shape: int) -> Tensor:
+        return (torch.rand(visits, 2, *shape, generator=generator) * 2 - 1) * limit
+
+    coin = torch.rand(visits, generator=generator) < 0.5
+    return Draws(
+        mirrored=coin if settings.laterality == "swap" else torch.zeros(visits, dtype=torch.bool),
+        angle=torch.deg2rad(within(settings.rotate)),
+        zoom=1 + within(settings.zoom),
+        shift=within(settings.shift, 2),
+        brightness=1 + within(settings.brightness),
+        contrast=1 + within(settings.contrast),
+        saturation=1 + within(settings.saturation),
+    )
+
+
+def mirror(batch: Batch, which: Tensor) -> Batch:
+    """Mirrors whole visits: pixels flipped left to right and the two eyes exchanged, with all that belongs to them.
+
+    Args:
+        which: bool (B,). Applying it twice gives the batch back.
+    """
+
+    def swap(values: Tensor) -> Tensor:
+        return torch.where(which.view(-1, *[1] * (values.dim() - 1)), values.flip(1), values)
+
+    return replace(
+        batch,
+        fundus=torch.where(which.view(-1, 1, 1, 1, 1), batch.fundus.flip(1, 4), batch.fundus),
+        seen=swap(batch.seen),
+        eye_labels=swap(batch.eye_labels),
+        eye_known=swap(batch.eye_known),
+    )
+
+
+def canonical(batch: Batch, laterality: Laterality) -> Batch:
+    """With laterality 'canonical' mirrors every right eye in place, so that all discs lie on the same side."""
+    if laterality != "canonical":
+        return batch
+    return replace(batch, fundus=torch.stack([batch.fundus[:, 0], batch.fundus[:, 1].flip(3)], 1))
+
+
+def apply(batch: Batch, draws: Draws, size: int | None = None) -> Batch:
+    """Does what was drawn. `size` is the side of the result in pixels (default: as it came)."""
+    device = batch.fundus.device
+    batch = mirror(batch, draws.mirrored.to(device))
+    seen = batch.seen
+    pixels = batch.fundus[seen]
+    if len(pixels) == 0:
+        return batch
+
+    def of_seen(values: Tensor) -> Tensor:
+        return values.to(device)[seen]
+
+    pixels = _warp(pixels, of_seen(draws.angle), of_seen(draws.zoom), of_seen(draws.shift), size or pixels.shape[-1])
+    pixels = _colour(pixels, of_seen(draws.brightness), of_seen(draws.contrast), of_seen(draws.saturation))
+    fundus = pixels.new_zeros((*seen.shape, *pixels.shape[1:]))
+    fundus[seen] = pixels
+    return replace(batch, fundus=fundus)
+
+
+def _warp(pixels: Tensor, angle: Tensor, zoom: Tensor, shift: Tensor, size: int) -> Tensor:
+    """Rotates, scales and shifts (n, 3, H, W) about the centre, bilinear, black outside, to (n, 3, size, size)."""
+    cos, sin = torch.cos(angle) / zoom, torch.sin(angle) / zoom
+    theta = torch.stack([torch.stack([cos, -sin, 2 * shift[:, 0]], 1), torch.stack([sin, cos, 2 * shift[:, 1]], 1)], 1)
+    if size < pixels.shape[-1]:  # shrinking by sampling alone would alias
+        pixels = F.interpolate(pixels, size=(size, size), mode="bilinear", antialias=True)
+    grid = F.affine_grid(theta, [len(pixels), 3, size, size], align_corners=False)
+    return F.grid_sample(pixels, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def _colour(pixels: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor) -> Tensor:
+    """Brightness, contrast about the mean of the lit pixels, saturation about grey; black stays black."""
+    factor = (1, 1, 1)
+    lit = (pixels.amax(1, keepdim=True) > 0.04).to(pixels.dtype)
+    pixels = pixels * brightness.view(-1, *factor)
+    mean = (pixels * lit).sum((2, 3), keepdim=True) / lit.sum((2, 3), keepdim=True).clamp(min=1)
+    pixels = torch.where(lit > 0, mean + (pixels - mean) * contrast.view(-1, *factor), pixels)
+    grey = (pixels * pixels.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    return (grey + (pixels - grey) * saturation.view(-1, *factor)).clamp(0, 1)

@@ -1,0 +1,172 @@
+"""What travels through a network: a `Batch` of visits goes in, an `Output` of logits and evidence comes out.
+
+Axes: B visits, E = 2 eyes (left, right), C labels, H × W pixels, h × w map elements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from eyeground.images.cache import CacheEntry
+from eyeground.records import Visit, label_arrays
+
+Keep = Literal["auto", "device", "memory", "disk"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B visits. Pixels of an eye that is not `seen` are zeros and must not be looked at.
+
+    fundus float32 (B, E, 3, H, W) RGB in [0, 1]; seen bool (B, E); labels float32 (B, C) with known bool (B, C);
+    eye_labels float32 (B, E, C) with eye_known bool (B, E, C); ids: the visits' names; oct is kept for
+    (B, E, S, 1, h, w) B-scans and is None for fundus-only cohorts.
+    """
+
+    fundus: Tensor
+    seen: Tensor
+    labels: Tensor
+    known: Tensor
+    eye_labels: Tensor
+    eye_known: Tensor
+    ids: tuple[str, ...]
+    oct: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def to(self, device: torch.device) -> Batch:
+        moved = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(self, **{k: v.to(device, non_blocking=True) for k, v in moved.items() if isinstance(v, Tensor)})
+
+
+class Output(NamedTuple):
+    """Visit logits (B, C); eye logits (B, E, C), eyes not seen hold NaN, or None; evidence (B, E, C, h, w) or None.
+
+    Evidence is in logit units; what it adds up to is the method's promise (`evidence_explains`).
+    """
+
+    visit_logits: Tensor
+    eye_logits: Tensor | None = None
+    evidence: Tensor | None = None
+
+
+class EyePixels:
+    """The cropped eyes of a cohort, by index, as uint8 (n, S, S, 3).
+
+    `keep` decides where they live: on the training device, decoded in memory, or on disk (read by workers).
+    `auto` takes memory while the cohort needs less than 8 GiB, and the device when that is a GPU with as much free.
+    """
+
+    LIMIT = 8 * 2**30
+
+    def __init__(self, entries: Sequence[CacheEntry], keep: Keep, device: torch.device) -> None:
+        self.entries = entries
+        self.device = device
+        need = sum(entry.geometry.size**2 * 3 for entry in entries)
+        if keep == "auto":
+            keep = "disk" if need > self.LIMIT else "device" if _fits(device, need) else "memory"
+        self.keep: Keep = keep
+        self.pixels: Tensor | None = None
+        if keep != "disk" and entries:
+            size = entries[0].geometry.size
+            pixels = torch.empty((len(entries), size, size, 3), dtype=torch.uint8)
+            for row, entry in enumerate(entries):
+                pixels.numpy()[row] = entry.load()
+            self.pixels = pixels.to(device) if keep == "device" else pixels
+
+    def take(self, index: Tensor) -> Tensor:
+        """uint8 (n, S, S, 3) on the training device, for int64 (n,) positions."""
+        if self.pixels is not None:
+            return self.pixels[index.to(self.pixels.device)].to(self.device, non_blocking=True)
+        arrays = [self.entries[int(i)].load() for i in index]
+        return torch.from_numpy(np.stack(arrays)).to(self.device, non_blocking=True)
+
+
+def _fits(device: torch.device, need: int) -> bool:
+    return device.type == "cuda" and torch.cuda.mem_get_info(device)[0] > 2 * need
+
+
+class VisitSet:
+    """Visits with their pixels and labels, ready to be batched.
+
+    Args:
+        visits: each with at least one readable eye.
+        entries: for every visit, the prepared (left, right) eye or None.
+        labels: number of labels C.
+        keep, device: where the pixels live and where batches go.
+    """
+
+    def __init__(
+        self,
+        visits: Sequence[Visit],
+        entries: Sequence[tuple[CacheEntry | None, CacheEntry | None]],
+        labels: int,
+        keep: Keep,
+        device: torch.device,
+    ) -> None:
+        flat: list[CacheEntry] = []
+        where = np.full((len(visits), 2), -1, dtype=np.int64)
+        for row, pair in enumerate(entries):
+            for side, entry in enumerate(pair):
+                if entry is not None:
+                    where[row, side] = len(flat)
+                    flat.append(entry)
+        self.ids = tuple(visit.id for visit in visits)
+        self.where = torch.from_numpy(where)
+        self.pixels = EyePixels(flat, keep, device)
+        self.device = device
+        unknown = (None,) * labels
+        values, known = label_arrays([visit.labels for visit in visits], labels)
+        both = [eye.labels if eye is not None else unknown for visit in visits for eye in visit.eyes]
+        eye_values, eye_known = label_arrays(both, labels)
+        self.labels, self.known = torch.from_numpy(values), torch.from_numpy(known)
+        self.eye_labels = torch.from_numpy(eye_values).reshape(-1, 2, labels)
+        self.eye_known = torch.from_numpy(eye_known).reshape(-1, 2, labels) & (self.where >= 0)[..., None]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def assemble(self, rows: Tensor, taken: Tensor) -> Batch:
+        """A batch of the visits `rows` (int64 (B,)) from the pixels of their seen eyes, uint8 (n, S, S, 3)."""
+        where = self.where[rows]
+        seen = where >= 0
+        size = taken.shape[1]
+        device = self.device
+        fundus = torch.zeros((len(rows), 2, 3, size, size), device=device)
+        fundus[seen.to(device)] = taken.permute(0, 3, 1, 2).float().div_(255)
+        parts = (seen, self.labels[rows], self.known[rows], self.eye_labels[rows], self.eye_known[rows])
+        moved = [part.to(device, non_blocking=True) for part in parts]
+        return Batch(fundus, *moved, ids=tuple(self.ids[int(row)] for row in rows))
+
+    def batches(self, order: Sequence[Tensor], workers: int = 0) -> Iterator[Batch]:
+        """Yields one batch per tensor of row numbers in `order`. Workers read ahead when the pixels are on disk."""
+        if self.pixels.keep != "disk" or workers == 0:
+            for rows in order:
+                where = self.where[rows]
+                yield self.assemble(rows, self.pixels.take(where[where >= 0]))
+            return
+        source = _DiskPixels(self.pixels.entries, [where[where >= 0] for where in (self.where[r] for r in order)])
+        pin = self.device.type == "cuda"
+        loader: DataLoader[Tensor] = DataLoader(source, batch_size=None, num_workers=workers, pin_memory=pin)
+        for rows, taken in zip(order, loader, strict=True):
+            yield self.assemble(rows, taken.to(self.device, non_blocking=True))
+
+
+class _DiskPixels(Dataset[Tensor]):
+    """Batch number -> its eyes' pixels, read in a worker process."""
+
+    def __init__(self, entries: Sequence[CacheEntry], wanted: Sequence[Tensor]) -> None:
+        self.entries, self.wanted = entries, wanted
+
+    def __len__(self) -> int:
+        return len(self.wanted)
+
+    def __getitem__(self, step: int) -> Tensor:
+        return torch.from_numpy(np.stack([self.entries[int(i)].load() for i in self.wanted[step]]))

@@ -1,0 +1,150 @@
+"""`pair`: does a good plain model of two eyes need anything clever?
+
+The baseline every published method is held against; it comes from no paper. One trunk, shared by both eyes, gives a
+feature map F (K, h, w). A 1×1 convolution turns it into one evidence map per label, whose mean is the eye's logit:
+
+| equation | here |
+|---|---|
+| e[c, i, j] = w[c] · F[:, i, j] + b[c] | `PairNet.evidence` |
+| eye logit z[c] = mean over i, j of e[c, i, j] | `PairNet.forward` |
+| visit logit = fusion of eye logits (mean, max, noisy_or) | `nets.fusion.LOGIT_FUSIONS` |
+| visit logit = v · fusion(GAP F_left, GAP F_right) + d (sum, product, concat) | `nets.fusion.FEATURE_FUSIONS` |
+| loss = α · BCE(eye logits, eye labels) + β · BCE(visit logit, visit labels), known cells only | `loss` |
+
+The maps explain the *eye* logits exactly: they are linear in the features and pooled by a mean. In: `Batch`. Out:
+`Output` with visit logits (B, C), eye logits (B, E, C), evidence (B, E, C, h, w); eyes not seen hold NaN.
+A missing fellow eye is never run through the trunk.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from eyeground.batches import Batch, Output
+from eyeground.losses.masked import asymmetric, binary_cross_entropy
+from eyeground.nets.fusion import FEATURE_FUSIONS, LOGIT_FUSIONS
+from eyeground.nets.trunk import make_trunk
+from eyeground.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class Config:
+    """What defines a `pair` model and its loss."""
+
+    trunk: str = "resnet50"
+    """timm name of the trunk that both eyes share."""
+    trunk_weights: str = "imagenet"
+    """imagenet, none, or a safetensors file in timm's names."""
+    fusion: Literal["mean", "max", "noisy_or", "sum", "product", "concat"] = "max"
+    """How two eyes become one visit: of eye logits (mean, max, noisy_or) or of features (sum, product, concat)."""
+    dropout: float = 0.1
+    """Part of the feature channels dropped in training, for a whole eye at a time."""
+    eye_weight: float = 1.0
+    """Weight of the loss on eye labels."""
+    visit_weight: float = 1.0
+    """Weight of the loss on visit labels."""
+    loss: Literal["bce", "asymmetric"] = "bce"
+    """Binary cross-entropy, or the asymmetric loss (Ben-Baruch et al., 2021)."""
+    pos_weight: Literal["none", "balanced"] = "none"
+    """balanced: a present label weighs sqrt(absent / present) of the training eyes, at most 10 (bce only)."""
+
+
+class PairNet(nn.Module):
+    """The network; see the module's docstring."""
+
+    every: Tensor
+    pos_weight: Tensor
+
+    def __init__(self, config: Config, vocabulary: Vocabulary, size: int) -> None:
+        super().__init__()
+        self.trunk = make_trunk(config.trunk, config.trunk_weights, size)
+        channels, labels = self.trunk.channels, len(vocabulary)
+        self.dropout = nn.Dropout2d(config.dropout)
+        self.evidence = nn.Conv2d(channels, labels, kernel_size=1)
+        self.logit_fusion = LOGIT_FUSIONS.get(config.fusion)
+        self.feature_fusion: nn.Module | None = None
+        if config.fusion in FEATURE_FUSIONS:
+            fusion = FEATURE_FUSIONS[config.fusion](channels)
+            self.feature_fusion = fusion
+            self.visit_head = nn.Linear(fusion.channels, labels)
+        every = torch.tensor([label.visit == "all" for label in vocabulary.labels])
+        self.register_buffer("every", every, persistent=False)
+        self.register_buffer("pos_weight", torch.ones(labels))
+
+    def forward(self, batch: Batch) -> Output:
+        seen = batch.seen  # (B, E)
+        features = self.dropout(self.trunk(batch.fundus[seen]))  # (n, K, h, w), seen eyes only
+        maps = self.evidence(features).float()  # (n, C, h, w)
+        eye_logits = _spread(maps.mean((2, 3)), seen)  # (B, E, C)
+        if self.feature_fusion is not None:
+            fused = self.feature_fusion(_spread(features.float().mean((2, 3)), seen), seen)
+            visit_logits = self.visit_head(fused)
+        else:
+            assert self.logit_fusion is not None
+            visit_logits = self.logit_fusion(eye_logits, seen, self.every)
+        return Output(visit_logits, eye_logits, _spread(maps, seen))
+
+
+def _spread(values: Tensor, seen: Tensor) -> Tensor:
+    """(n, ...) of the seen eyes back to (B, E, ...), NaN where there is no eye."""
+    spread = values.new_full((*seen.shape, *values.shape[1:]), torch.nan)
+    spread[seen] = values
+    return spread
+
+
+def build(config: Config, vocabulary: Vocabulary, size: int) -> PairNet:
+    """Makes the network. Raises `UsageError` for a trunk or weights that can't be had."""
+    return PairNet(config, vocabulary, size)
+
+
+def start(model: PairNet, config: Config, labels: Tensor, known: Tensor) -> None:
+    """Sets the evidence bias to the prevalence of the training eyes, and the weights of present labels.
+
+    Args:
+        labels, known: the training eyes' label states, (n, C).
+    """
+    present = (labels * known).sum(0) + 1
+    absent = ((1 - labels) * known).sum(0) + 1
+    with torch.no_grad():
+        nn.init.normal_(model.evidence.weight, std=0.01)
+        assert model.evidence.bias is not None
+        model.evidence.bias.copy_(torch.log(present / absent))
+        if model.feature_fusion is not None:
+            nn.init.normal_(model.visit_head.weight, std=0.01)
+            model.visit_head.bias.copy_(torch.log(present / absent))
+        if config.pos_weight == "balanced":
+            model.pos_weight.copy_((absent / present).sqrt().clamp(max=10))
+
+
+def loss(model: nn.Module, batch: Batch, config: Config) -> dict[str, Tensor]:
+    """Named parts: `eye`, `visit` and their weighted sum `total`."""
+    output: Output = model(batch)
+    assert output.eye_logits is not None
+
+    def part(logits: Tensor, labels: Tensor, known: Tensor) -> Tensor:
+        if config.loss == "asymmetric":
+            return asymmetric(logits, labels, known)
+        weight = getattr(model, "pos_weight", None)
+        return binary_cross_entropy(logits, labels, known, weight)
+
+    eye = part(output.eye_logits, batch.eye_labels, batch.eye_known)
+    visit = part(output.visit_logits, batch.labels, batch.known)
+    return {"eye": eye, "visit": visit, "total": config.eye_weight * eye + config.visit_weight * visit}
+
+
+def maps(config: Config) -> str:
+    """What the evidence maps explain, for the reading and the report."""
+    exact = "Each map explains its eye's score exactly: its mean is the eye's logit."
+    visit = {
+        "mean": "The visit's logit is the mean of its eyes' logits, so the two maps together explain it exactly.",
+        "max": "The visit's score is that of its worse eye (for Normal: its less normal eye), whose map explains it.",
+        "noisy_or": "The visit's score combines both eyes as independent chances; no exact map of it exists.",
+        "sum": "The visit's score comes from its own reading of both eyes' features; the maps do not explain it.",
+        "concat": "The visit's score comes from its own reading of both eyes' features; the maps do not explain it.",
+        "product": "The visit's score comes from the product of both eyes' features; no exact map of it exists.",
+    }
+    return f"{exact} {visit[config.fusion]}"

@@ -1,0 +1,242 @@
+"""`train` as a user means it: from a cohort and a split to a bundle, with the leak audit before the first step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from eyeground import DISCLAIMER, __version__
+from eyeground.batches import VisitSet
+from eyeground.errors import DataError, UsageError
+from eyeground.files import digest, write_json
+from eyeground.images.prepare import Preprocessing
+from eyeground.leaks import audit
+from eyeground.methods import find_method
+from eyeground.metrics.calibration import Calibration, fit_temperature
+from eyeground.metrics.judge import judge
+from eyeground.metrics.thresholds import choose
+from eyeground.progress import Track
+from eyeground.records import Cohort
+from eyeground.runs import bundle
+from eyeground.runs.data import PreparedVisits, prepare_visits
+from eyeground.runs.machine import Machine, launch
+from eyeground.runs.predict import predict
+from eyeground.runs.recipe import Recipe
+from eyeground.runs.train import Job, train
+from eyeground.settings import plain
+from eyeground.splits import Parts, Split
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a training run is asked to do."""
+
+    cohort: Cohort
+    split: Split
+    fold: int
+    method: str
+    config: Any
+    recipe: Recipe
+    machine: Machine
+    out: Path
+
+
+def fit(plan: Plan, track: Track, say: Say, tensorboard: bool = False) -> Path:
+    """Trains and writes `out/bundle`; called again after a kill it goes on, called again when done it says so.
+
+    Returns:
+        the bundle's folder.
+
+    Raises:
+        LeakError: a patient or photograph of the training part is also in the validation or test part.
+        DataError, UsageError, TrainingError: with one sentence each.
+    """
+    parts = plan.split.fold(plan.fold)
+    unknown = plan.split.check_against(plan.cohort)
+    if unknown:
+        say(f"{len(unknown)} visits with images are not in the split and take no part: {', '.join(unknown[:5])}")
+    _audit(plan.split, parts)
+    recipe = plan.recipe
+    preprocessing = Preprocessing(size=recipe.size, enhance=recipe.enhance)
+    chosen = set(parts.train + parts.val)
+    visits = [visit for visit in plan.cohort.with_images() if visit.id in chosen]
+    machine = plan.machine
+    prepared = prepare_visits(visits, preprocessing, machine.cache_path(), machine.workers, track)
+    for text in prepared.unreadable:
+        say(f"left out: {text}")
+    _unchanged(plan.split, prepared)
+    job = _job(plan, parts, preprocessing)
+    fabric = launch(machine, recipe.precision)
+    labels = len(plan.cohort.vocabulary)
+    sets = (
+        prepared.hold(parts.train, labels, machine.keep, fabric.device),
+        prepared.hold(parts.val, labels, machine.keep, fabric.device),
+    )
+    if not len(sets[0]) or not len(sets[1]):
+        raise DataError(f"fold {plan.fold} has {len(sets[0])} training and {len(sets[1])} validation visits with images")
+    say(f"{len(sets[0])} training and {len(sets[1])} validation visits; {fabric.device}, {_precision(fabric)}")
+    started = time.perf_counter()
+    logger = _Tensorboard(plan.out) if tensorboard and fabric.is_global_zero else None
+    model = train(job, sets, fabric, track, lambda row: _log(row, recipe, say, logger))
+    folder = plan.out / "bundle"
+    if fabric.is_global_zero:
+        _write(folder, plan, job, preprocessing, model, sets[1])
+        say(f"{folder} written after {time.perf_counter() - started:.0f} s")
+    fabric.barrier()
+    return folder
+
+
+def _audit(split: Split, parts: Parts) -> None:
+    train_prints = split.fingerprints_of(parts.train)
+    for other in (parts.val, parts.test):
+        found = audit(train_prints, split.fingerprints_of(other), same_cohort=True)
+        found.require()
+
+
+def _unchanged(split: Split, prepared: PreparedVisits) -> None:
+    """Photographs must be those that the split was made (and audited) on."""
+    hashes = prepared.hashes()
+    known = {(one.visit, one.side): one.sha256 for one in split.fingerprints}
+    changed = [f"{visit} {side}" for (visit, side), value in hashes.items() if known.get((visit, side)) != value]
+    if changed:
+        raise DataError(
+            f"{len(changed)} photographs are not those the split was made on ({', '.join(changed[:3])}); "
+            "make the split again"
+        )
+
+
+def _job(plan: Plan, parts: Parts, preprocessing: Preprocessing) -> Job:
+    described = {
+        "method": plan.method,
+        **{f"method.{key}": value for key, value in plain(plan.config).items()},
+        **{f"recipe.{key}": value for key, value in plain(plan.recipe).items()},
+        "split": plan.split.hash,
+        "fold": plan.fold,
+        "devices": plan.machine.devices * plan.machine.nodes,
+    }
+    photographs = sorted(one.sha256 for one in plan.split.fingerprints_of(parts.train + parts.val))
+    key = digest([described, photographs, preprocessing.digest, __version__])
+    return Job(plan.method, plan.config, plan.recipe, plan.cohort.vocabulary, described, key, plan.out)
+
+
+def _precision(fabric: Any) -> str:
+    return f"precision {fabric._precision.precision}, {torch.get_num_threads()} threads"
+
+
+class _Tensorboard:
+    """Scalars for TensorBoard, beside log.jsonl."""
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            raise UsageError("--tensorboard needs the package tensorboard: pip install 'eyeground[track]'") from None
+        self.writer = SummaryWriter(str(folder / "tensorboard"))
+
+    def add(self, row: dict[str, Any]) -> None:
+        for name, value in row.items():
+            self.writer.add_scalar(name, value, row["epoch"])
+        self.writer.flush()
+
+
+def _log(row: dict[str, Any], recipe: Recipe, say: Say, logger: _Tensorboard | None) -> None:
+    scores = "  ".join(f"{key[4:]} {value:.3f}" for key, value in row.items() if key.startswith("val_"))
+    say(f"epoch {row['epoch']}/{recipe.epochs}  loss {row['loss_total']:.4f}  {scores}  {row['seconds']:.0f} s")
+    if logger is not None:
+        logger.add(row)
+
+
+def _write(
+    folder: Path, plan: Plan, job: Job, preprocessing: Preprocessing, model: nn.Module, validation: VisitSet
+) -> None:
+    """Fixes calibration, thresholds and evidence scale on the validation part, and writes the bundle."""
+    recipe, vocabulary = plan.recipe, plan.cohort.vocabulary
+    found = predict(model, validation, recipe.batch_size, recipe.laterality, evidence=True)
+    truth, known = validation.labels.numpy(), validation.known.numpy()
+    calibration = fit_temperature(found.visit_logits, truth, known)
+    probability = calibration.apply(found.visit_logits)
+    chosen = choose(truth, known, probability, vocabulary, recipe.threshold_rule)
+    values = [one.value for one in chosen]
+    place = {"part": "val", "split_hash": plan.split.hash, "fold": plan.fold, "n": len(validation)}
+    tables = {
+        "config.toml": {
+            "method": {"name": plan.method, **plain(plan.config)},
+            "recipe": plain(recipe),
+            "data": {"layout": plan.cohort.layout, "fold": plan.fold, "split_hash": plan.split.hash},
+        },
+        "vocabulary.json": vocabulary.to_dict(),
+        "preprocess.json": preprocessing.to_dict(),
+        "calibration.json": calibration.to_dict(),
+        "thresholds.json": {
+            "rule": recipe.threshold_rule,
+            "chosen_on": place,
+            "values": {one.code: one.value for one in chosen},
+            "labels": [one.to_dict() for one in chosen],
+        },
+        "metrics.json": {
+            **place,
+            "note": "on the part that chose epoch, calibration and thresholds: optimistic",
+            "validation": judge(truth, known, probability, vocabulary, values),
+            "evidence_scale": evidence_scale(found.evidence, [label.visit == "all" for label in vocabulary.labels]),
+        },
+    }
+    texts = {"card.md": _card(plan, calibration, len(validation)), "LICENSE": license_text()}
+    with bundle.writing(folder, tables, texts) as aside:
+        plan.split.save(aside / "split.json")
+        weights = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
+        save_file(weights, str(aside / "weights.safetensors"), metadata={"eyeground": __version__, "job": job.digest})
+
+
+def evidence_scale(evidence: np.ndarray | None, every: list[bool]) -> float:
+    """What counts as strong evidence: the 99.5th percentile of the positive evidence of all disease labels.
+
+    Args:
+        evidence: (n, E, C, h, w) logit units, NaN where no eye; every: labels that need all eyes (Normal) are left out.
+    """
+    if evidence is None:
+        return 1.0
+    values = evidence[:, :, ~np.array(every)]
+    positive = values[values > 0]
+    return float(np.percentile(positive, 99.5)) if positive.size else 1.0
+
+
+def license_text() -> str:
+    """Terms that travel with a bundle."""
+    return (resources.files("eyeground.runs") / "bundle_license.md").read_text(encoding="utf-8")
+
+
+def _card(plan: Plan, calibration: Calibration, n_val: int) -> str:
+    """What a reader must know before using the model; only what the run itself proves."""
+    parts = plan.split.fold(plan.fold)
+    return f"""# Model card
+
+{DISCLAIMER}
+
+| | |
+|---|---|
+| made by | eyeground {__version__}, method `{plan.method}` |
+| trained on | {len(parts.train)} visits of a `{plan.cohort.layout}` cohort, split {plan.split.hash[:12]}, fold {plan.fold} |
+| labels | {", ".join(f"{label.code} {label.name}" for label in plan.cohort.vocabulary.labels)} |
+| input | colour fundus photographs, left and right, cropped to the field of view, {plan.recipe.size} px |
+| epoch, temperature and thresholds chosen on | {n_val} validation visits (temperature {calibration.temperature:.2f}) |
+| numbers | `metrics.json`: on the validation part, therefore optimistic; `eyeground evaluate` judges the test part |
+
+The terms of the training data apply to this model beside those of the code. Other cameras, populations, ages and image
+qualities than those of the training visits have not been tested by this run.
+"""
+
+
+def remember(out: Path, record: dict[str, Any]) -> None:
+    """Writes how a run was asked for beside its log, so that anyone can repeat it."""
+    write_json(out / "run.json", record)

@@ -1,0 +1,225 @@
+"""The loop: one file to read. Fabric gives device, precision and processes; everything else is here.
+
+Killed at any moment, the same call goes on from the last whole epoch and ends with the same weights: order, augmentation
+and dropout are drawn from (seed, epoch), never from a generator that has lived longer than an epoch.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.fabric import Fabric
+from torch import Tensor, nn
+
+from eyeground.augment import Augmentation, apply, canonical, draw
+from eyeground.batches import Batch, VisitSet
+from eyeground.errors import TrainingError
+from eyeground.methods import find_method
+from eyeground.metrics.calibration import sigmoid
+from eyeground.metrics.judge import judge
+from eyeground.progress import Track
+from eyeground.runs import checkpoint
+from eyeground.runs.predict import predict
+from eyeground.runs.recipe import Recipe
+from eyeground.vocabulary import Vocabulary
+
+CHECK_EVERY = 50
+"""Steps between looks at whether the loss is still a number (a look waits for a GPU)."""
+
+Logger = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What decides the result of a training run, but for the photographs themselves (`data` is their digest)."""
+
+    method: str
+    config: Any
+    recipe: Recipe
+    vocabulary: Vocabulary
+    described: dict[str, Any]
+    digest: str
+    folder: Path
+
+
+class Trainee:
+    """Model, averaged weights, optimiser and how far they are."""
+
+    def __init__(self, job: Job, train: VisitSet, fabric: Fabric) -> None:
+        method = find_method(job.method)
+        torch.manual_seed(job.recipe.seed)
+        model = method.build(job.config, job.vocabulary, job.recipe.size)
+        if hasattr(method, "start"):
+            count = len(job.vocabulary)
+            method.start(model, job.config, train.eye_labels.reshape(-1, count), train.eye_known.reshape(-1, count))
+        model = model.to(memory_format=torch.channels_last)
+        self.average = copy.deepcopy(model).to(fabric.device).requires_grad_(False).eval()
+        optimizer = torch.optim.AdamW(_groups(model, job.recipe.weight_decay), lr=job.recipe.lr)
+        self.model, self.optimizer = fabric.setup(model, optimizer)
+        self.epoch = 0
+        self.history: list[dict[str, Any]] = []
+        self.best: dict[str, Tensor] = {}
+
+    def state(self, job: Job) -> checkpoint.State:
+        return {
+            "job": job.digest,
+            "described": job.described,
+            "epoch": self.epoch,
+            "history": self.history,
+            "model": self.model.module.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "best": self.best,
+        }
+
+    def resume(self, state: checkpoint.State) -> None:
+        self.epoch, self.history, self.best = state["epoch"], state["history"], state["best"]
+        self.model.module.load_state_dict(state["model"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+    @torch.no_grad()
+    def follow(self, decay: float, step: int) -> None:
+        """Moves the averaged weights towards the model's; early steps count more. Integers are copied."""
+        weight = 1 - min(decay, (1 + step) / (10 + step))
+        ours, theirs = self.average.state_dict(), self.model.module.state_dict()
+        pairs = [(ours[key], theirs[key]) for key in ours]
+        floats = [(a, b) for a, b in pairs if a.is_floating_point()]
+        torch._foreach_lerp_([a for a, _ in floats], [b for _, b in floats], weight)
+        for a, b in pairs:
+            if not a.is_floating_point():
+                a.copy_(b)
+
+
+def train(
+    job: Job, sets: tuple[VisitSet, VisitSet], fabric: Fabric, track: Track, log: Logger = lambda row: None
+) -> nn.Module:
+    """Trains to the last epoch, going on where an earlier call was stopped; returns the weights to keep, in eval mode.
+
+    Args:
+        sets: training and validation visits.
+        log: is given one row of numbers after each epoch.
+
+    Raises:
+        TrainingError: the loss is not a number any more, or memory is short.
+        UsageError: the folder holds a run with other settings.
+    """
+    training, validation = sets
+    trainee = Trainee(job, training, fabric)
+    found = checkpoint.load(job.folder, job.digest, job.described)
+    if found is not None:
+        trainee.resume(found)
+    while trainee.epoch < job.recipe.epochs:
+        started = time.perf_counter()
+        try:
+            losses = _epoch(job, trainee, training, fabric, track)
+            scores = _validate(job, trainee.average, validation, fabric)
+        except (torch.OutOfMemoryError, RuntimeError) as error:
+            raise _memory(error, job.recipe) from error
+        row = {"epoch": trainee.epoch + 1, **losses, **scores, "seconds": round(time.perf_counter() - started, 1)}
+        best = max((old["select"] for old in trainee.history), default=-1.0)
+        if job.recipe.select == "last" or scores["select"] > best:
+            trainee.best = {key: value.detach().cpu().clone() for key, value in trainee.average.state_dict().items()}
+        trainee.history.append(row)
+        trainee.epoch += 1
+        if fabric.is_global_zero:
+            checkpoint.save(job.folder, trainee.state(job))
+            log(row)
+        fabric.barrier()
+    trainee.average.load_state_dict(trainee.best)
+    return trainee.average
+
+
+def order_of(count: int, batch_size: int, recipe: Recipe, epoch: int, fabric: Fabric) -> list[Tensor]:
+    """This process's row numbers, a tensor per step: every visit once an epoch, batches as even as they can be."""
+    shuffled = np.random.Generator(np.random.PCG64([recipe.seed, epoch])).permutation(count)
+    together = batch_size * fabric.world_size
+    steps = np.array_split(shuffled, max(1, round(count / together)))
+    return [torch.from_numpy(step[fabric.global_rank :: fabric.world_size].copy()) for step in steps]
+
+
+def _epoch(job: Job, trainee: Trainee, data: VisitSet, fabric: Fabric, track: Track) -> dict[str, float]:
+    """One pass over the training visits; returns the mean of each part of the loss."""
+    recipe, method = job.recipe, find_method(job.method)
+    trainee.model.train()
+    torch.manual_seed(recipe.seed + 1_000_003 * (trainee.epoch + 1) + fabric.global_rank)
+    generator = torch.Generator().manual_seed(torch.initial_seed() ^ 0x5EED)
+    order = order_of(len(data), recipe.batch_size, recipe, trainee.epoch, fabric)
+    augmentation, side = augmentation_of(recipe), recipe.side_at(trainee.epoch)
+    first, steps = trainee.epoch * len(order), recipe.epochs * len(order)
+    sums: dict[str, Tensor] = {}
+    label = f"epoch {trainee.epoch + 1}/{recipe.epochs}"
+    for step, batch in enumerate(track(data.batches(order, workers=2), label, len(order))):
+        batch = prepare_batch(batch, augmentation, generator, side)
+        for group in trainee.optimizer.param_groups:
+            group["lr"] = recipe.lr_at(first + step, steps)
+        parts = method.loss(trainee.model, batch, job.config)
+        trainee.optimizer.zero_grad(set_to_none=True)
+        fabric.backward(parts["total"])
+        limit = recipe.clip or torch.inf
+        norm = fabric.clip_gradients(trainee.model, trainee.optimizer, max_norm=limit, error_if_nonfinite=False)
+        assert norm is not None
+        trainee.optimizer.step()
+        trainee.follow(recipe.ema, first + step)
+        for name, value in {**parts, "gradient": norm}.items():
+            sums[name] = sums.get(name, torch.zeros((), device=fabric.device)) + value.detach()
+        if step % CHECK_EVERY == 0 or step + 1 == len(order):
+            _finite(sums, trainee.epoch, step, batch)
+    return {f"loss_{name}": float(value) / len(order) for name, value in sums.items()}
+
+
+def augmentation_of(recipe: Recipe) -> Augmentation:
+    """The recipe's augmentation."""
+    names = ("rotate", "zoom", "shift", "brightness", "contrast", "saturation", "laterality")
+    return Augmentation(**{name: getattr(recipe, name) for name in names})
+
+
+def prepare_batch(batch: Batch, augmentation: Augmentation, generator: torch.Generator, side: int) -> Batch:
+    """Augments a batch on its device, to `side` pixels."""
+    return canonical(apply(batch, draw(len(batch), augmentation, generator), side), augmentation.laterality)
+
+
+def _finite(sums: dict[str, Tensor], epoch: int, step: int, batch: Batch) -> None:
+    bad = [name for name, value in sums.items() if not torch.isfinite(value)]
+    if bad:
+        raise TrainingError(
+            f"the {bad[0]} is not a number any more at epoch {epoch + 1}, step {step + 1} or up to {CHECK_EVERY} steps "
+            f"before (visits {', '.join(batch.ids[:4])}…); lower --lr, or train with --precision 32-true. "
+            "The last whole epoch is kept"
+        )
+
+
+def _memory(error: Exception, recipe: Recipe) -> Exception:
+    text = str(error)
+    if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in text or "not enough memory" in text:
+        return TrainingError(
+            f"not enough memory for --batch-size {recipe.batch_size} at --size {recipe.size}; "
+            "lower --batch-size (or --size), or set --keep disk"
+        )
+    return error
+
+
+def _validate(job: Job, model: nn.Module, data: VisitSet, fabric: Fabric) -> dict[str, float]:
+    """Scores of the averaged weights on the validation visits; `select` is what the best epoch is chosen by."""
+    logits = predict(model, data, job.recipe.batch_size, job.recipe.laterality).visit_logits
+    if not np.isfinite(logits).all():
+        raise TrainingError("the model's answers on the validation visits are not numbers any more; lower --lr")
+    found = judge(data.labels.numpy(), data.known.numpy(), sigmoid(logits), job.vocabulary)
+    names = ("macro_auc", "macro_ap", "final")
+    scores = {f"val_{name}": float(found[name]) for name in names if found[name] is not None}
+    both = [scores[f"val_{name}"] for name in names[:2] if f"val_{name}" in scores]
+    return {**scores, "select": float(np.mean(both)) if both else 0.0}
+
+
+def _groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Decay on weights of two or more dimensions; biases, norms and vectors without."""
+    decayed = [p for p in model.parameters() if p.dim() >= 2]
+    plain = [p for p in model.parameters() if p.dim() < 2]
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
