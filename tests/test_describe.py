@@ -103,11 +103,20 @@ def test_folder_is_self_contained_and_names_nobody(tmp_path: Path) -> None:
             assert picture.width > 800 and np.asarray(picture.convert("L")).std() > 5
 
 
-@pytest.mark.parametrize("labels", [(None, None, None), (0, 0, 0), (1, 1, 1)])
-def test_poor_cohorts_are_drawn_too(tmp_path: Path, labels: States) -> None:
-    visits = (Visit("a", "a", (None, None), labels), Visit("b", "b", (None, eye("right", (None,) * 3)), labels))
-    describe(Cohort("made", Path("root"), WORDS, visits), tmp_path)
-    assert "nan" not in (tmp_path / "describe.json").read_text().lower()
+def test_what_is_not_known_is_not_drawn_but_said(tmp_path: Path) -> None:
+    def kept(visit: States, per_eye: States) -> set[str]:
+        visits = (Visit("a", "a", (None, eye("right", per_eye)), visit), Visit("b", "b", (None, None), visit))
+        numbers = describe(Cohort("made", Path("root"), WORDS, visits), tmp_path)
+        assert "nan" not in json.dumps(numbers).lower()
+        page = (tmp_path / "index.html").read_text()
+        assert all(f"<code>{name}</code>: {reason}" in page for name, reason in numbers["not_drawn"].items())
+        return {path.stem for path in tmp_path.glob("*.png")}
+
+    unknown = (None, None, None)
+    assert kept((1, 1, 1), (0, 0, 0)) == set(PICTURES) - {"age"}
+    assert kept((0, 0, 0), unknown) == set(PICTURES) - {"age", "eyes"}
+    assert kept(unknown, (1, 0, 0)) == {"labels", "eyes", "images"}
+    assert kept(unknown, unknown) == {"images"}
 
 
 def test_nothing_to_describe(tmp_path: Path) -> None:

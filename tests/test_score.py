@@ -209,6 +209,7 @@ def test_broken_truth(tmp_path: Path, predictions: Path, capsys: pytest.CaptureF
     assert "row 3 repeats ID 1 of row 2" in refusal(capsys, twice, predictions)
     other = write(tmp_path / "age.csv", "ID,age,DR", "1,63,0")
     assert "column 'age': '63'" in refusal(capsys, other, predictions)
+    assert "no patients" in refusal(capsys, write(tmp_path / "header.csv", HEADER), predictions)
     assert "no file" in refusal(capsys, tmp_path / "none.csv", predictions)
     assert "neither .csv nor .xlsx" in refusal(capsys, write(tmp_path / "t.txt", HEADER), predictions)
     broken = write(tmp_path / "t.xlsx", "no zip")

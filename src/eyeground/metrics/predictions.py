@@ -70,6 +70,8 @@ def read_truth(path: Path) -> Truth:
     codes = ODIR.codes if odir else tuple(name for name in table.header if name != key)
     if not codes:
         raise DataError(f"{path} has no label columns: it needs an ID column and one column per label")
+    if not table.rows:
+        raise DataError(f"{path} has a header but no patients; give it one row per patient")
     ids = _ids(table, key)
     labels = np.full((len(ids), len(codes)), np.nan)
     columns = [table.column(code) for code in codes]

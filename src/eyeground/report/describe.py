@@ -27,7 +27,7 @@ def describe(cohort: Cohort, out: Path) -> dict[str, Any]:
     No patient identifier and no path is written: numbers only.
 
     Returns:
-        What `describe.json` holds.
+        What `describe.json` holds. `not_drawn` names the pictures that there is nothing to draw for, and why.
 
     Raises:
         DataError: a cohort without visits, no space, no permission.
@@ -35,12 +35,17 @@ def describe(cohort: Cohort, out: Path) -> dict[str, Any]:
     if not cohort.visits:
         raise DataError(f"{cohort.root} has no visits: there is nothing to describe")
     numbers = {"schema": SCHEMA, "eyeground": __version__, **tally(cohort)}
+    numbers["not_drawn"] = _nothing_known(numbers)
     pictures = {}
     for name, draw in PICTURES.items():
+        path = out / f"{name}.png"
+        if name in numbers["not_drawn"]:
+            path.unlink(missing_ok=True)  # an earlier description's picture would contradict this page
+            continue
         stream = io.BytesIO()
         draw(numbers).savefig(stream, format="png", dpi=DPI, metadata={"Software": None})
         pictures[name] = stream.getvalue()
-        with aside(out / f"{name}.png") as temporary:
+        with aside(path) as temporary:
             temporary.write_bytes(pictures[name])
     write_json(out / "describe.json", numbers)
     write_text(out / "index.html", page(numbers, pictures))
@@ -54,3 +59,16 @@ def page(numbers: dict[str, Any], pictures: dict[str, bytes]) -> str:
     inside = {name: base64.b64encode(data).decode("ascii") for name, data in pictures.items()}
     captions = {name: (PICTURES[name].__doc__ or "").splitlines()[0] for name in pictures}
     return template.render(t=numbers, pictures=inside, captions=captions, disclaimer=DISCLAIMER, version=__version__)
+
+
+def _nothing_known(t: dict[str, Any]) -> dict[str, str]:
+    """The pictures that would be empty, each with the reason."""
+    eyes, visits = (any(row[f"{key}_known"] for row in t["labels"]) for key in ("eyes", "visits"))
+    empty = {
+        "age": None if t["age"]["n"] else "no age is known",
+        "labels": None if eyes or visits else "no label is known",
+        "labels_per_visit": None if visits else f"no label is known for whole {t['unit']}, only per eye",
+        "cooccurrence": None if visits else f"no label is known for whole {t['unit']}, only per eye",
+        "eyes": None if eyes else "no label is known per eye",
+    }
+    return {name: reason for name, reason in empty.items() if reason}

@@ -151,8 +151,7 @@ def eyes(t: Tally) -> Figure:
         rows,
         parts,
         f"One eye or both, per label: {t['n']} {t['unit']}",
-        ("" if any(row["eyes_known"] for row in t["labels"]) else "This cohort has no labels per eye. ")
-        + f"Bars: the {t['unit']} with the label in at least one eye; for Normal, 'only' means that the other eye is "
+        f"Bars: the {t['unit']} with the label in at least one eye; for Normal, 'only' means that the other eye is "
         "not normal. Right eye on the left, as one faces the patient. Parts below 4 % carry no number.",
     )
 
