@@ -33,7 +33,7 @@ from eyeground.images.prepare import Prepared, Preprocessing, prepare_bytes
 from eyeground.progress import Track, quiet
 from eyeground.records import Flag
 
-POOL_FROM = 8
+POOL_FROM = 32
 """Fewer images than this are prepared in this process; starting others would take longer."""
 
 
@@ -105,12 +105,13 @@ def prepare_all(
         if entry is not None:
             results[path] = entry
     missing = list(dict.fromkeys(path for path in paths if path not in results))
-    make = partial(_make, preprocessing=preprocessing, place=place)
-    with index:
-        for path, made in zip(missing, _run(make, missing, workers, track), strict=True):
-            results[path] = made
-            if isinstance(made, CacheEntry):
-                index.add(path, made.sha256)
+    if missing:
+        make = partial(_make, preprocessing=preprocessing, place=place)
+        with index:
+            for path, made in zip(missing, _run(make, missing, workers, track), strict=True):
+                results[path] = made
+                if isinstance(made, CacheEntry):
+                    index.add(path, made.sha256)
     return [results[path] for path in paths]
 
 
@@ -124,12 +125,14 @@ def _run(make: Any, paths: Sequence[Path], workers: int, track: Track) -> Iterat
         return
     chunk = max(1, min(16, len(paths) // (4 * workers)))
     context = multiprocessing.get_context("spawn")  # forking a process that holds threads can hang
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread)
     try:
-        with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
-            made: Iterable[CacheEntry | ImageError] = pool.map(make, paths, chunksize=chunk)
-            yield from track(made, "preparing images", len(paths))
+        made: Iterable[CacheEntry | ImageError] = pool.map(make, paths, chunksize=chunk)
+        yield from track(made, "preparing images", len(paths))
     except BrokenProcessPool:
         raise DataError("a process that prepares images was killed (memory?); run again with fewer workers") from None
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _one_thread() -> None:
@@ -204,6 +207,7 @@ class _Index:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.known: dict[tuple[str, int, int], str] = {}
+        self.keys: dict[Path, tuple[str, int, int] | None] = {}
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
         except FileNotFoundError:
@@ -218,7 +222,7 @@ class _Index:
     def __enter__(self) -> _Index:
         with disk_errors(self.path):
             self.stream = self.path.open("a", encoding="utf-8")
-            self.stream.write("\n" if self.known else "")
+            self.stream.write("\n" if self.known else "")  # ends a line that a kill cut short
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -226,11 +230,13 @@ class _Index:
             self.stream.close()
 
     def sha256(self, path: Path) -> str | None:
-        key = _key(path)
+        """The file's hash, or None when the file is new, changed or not there."""
+        key = self.keys[path] = _key(path)
         return None if key is None else self.known.get(key)
 
     def add(self, path: Path, sha256: str) -> None:
-        key = _key(path)
+        """Notes the hash of a file that `sha256` was asked for before it was read."""
+        key = self.keys[path]
         if key is not None:
             self.known[key] = sha256
             with disk_errors(self.path):

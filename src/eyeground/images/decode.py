@@ -23,6 +23,9 @@ from eyeground.records import Flag
 MAX_PIXELS = 178_956_970
 """About 179 megapixels, Pillow's own limit against decompression bombs; the largest fundus cameras have about 50."""
 
+MAX_SIDE = 20_000
+"""Pixels along the longer side: above this it is a strip, and the square around it would not fit into memory."""
+
 MAX_BYTES = 1 << 30
 """Files above 1 GiB are not read: no photograph is that large."""
 
@@ -123,9 +126,10 @@ def _open(data: bytes, path: Path) -> Image.Image:
         raise ImageError(f"{path} claims more than {MAX_PIXELS // 10**6} megapixels; it is not decoded") from None
     except _BROKEN:
         raise ImageError(f"{path} is not a readable image (JPEG, PNG, TIFF or BMP)") from None
-    if header.width * header.height > MAX_PIXELS:
+    if header.width * header.height > MAX_PIXELS or max(header.size) > MAX_SIDE:
         size = f"{header.width}x{header.height}"
-        raise ImageError(f"{path} claims {size} pixels; at most {MAX_PIXELS // 10**6} megapixels are decoded")
+        limit = f"{MAX_PIXELS // 10**6} megapixels and {MAX_SIDE} pixels a side"
+        raise ImageError(f"{path} claims {size} pixels, more than a photograph has; the limit is {limit}")
     return header
 
 

@@ -38,7 +38,7 @@ REDDISH = 1.15
 EVEN = 2.0
 """A bright picture whose brightness varies by less than this (standard deviation) shows nothing."""
 
-COVERAGE_MIN = 0.08
+COVERAGE_MIN = 0.03
 """A lit part smaller than this share of the picture is not a field of view."""
 
 INLIER = 0.02
@@ -49,6 +49,9 @@ INLIERS_MIN = 0.6
 
 POINTS_MIN = 24
 """Fewer boundary points than this make no disc."""
+
+REACH = 0.9
+"""The disc's radius is at most this share of the picture's longer side."""
 
 LONG = 2.0
 """A lit part without a round edge, and longer than wide by more than this, is no field of view (an OCT scan, say)."""
@@ -88,22 +91,25 @@ def find_field(pixels: NDArray[np.uint8]) -> Field:
     outline, coverage = _outline(small)
     if outline is None or coverage < COVERAGE_MIN:
         return _none(width, height, coverage)
-    left, top = (outline.min(axis=0) - 0.5).tolist()
-    right, bottom = (outline.max(axis=0) + 0.5).tolist()
+    shift = 0.5 - step / 2  # from the middle of a sample's cell to the pixel that stands for it
+    (left, top), (right, bottom) = (outline.min(axis=0) - 0.5).tolist(), (outline.max(axis=0) + 0.5).tolist()
+    x, y = max(left * step + shift, 0.0), max(top * step + shift, 0.0)
+    across = (width if right == wide else right * step + shift) - x
+    down = (height if bottom == high else bottom * step + shift) - y
     arc = outline[((outline > 2) & (outline < (wide - 2, high - 2))).all(axis=1)]
     disc = _circle(arc) or _ellipse(arc)
-    if disc is None:  # no arc to go by: the lit part fills the frame, or has no shape
-        across, down = right - left, bottom - top
-        if coverage < 1 and max(across, down) > LONG * min(across, down):
-            return _none(width, height, coverage)
-        disc = (left + right) / 2, (top + bottom) / 2, max(across, down) / 2, 1.0
-    cx, cy, radius, aspect = disc
-    shift = 0.5 - step / 2  # from the middle of a sample's cell to the pixel that stands for it
-    left, top = max(left * step + shift, 0.0), max(top * step + shift, 0.0)
-    right = width if right == wide else right * step + shift
-    bottom = height if bottom == high else bottom * step + shift
-    cx, cy = cx * step + shift, cy * step + shift
-    return Field(left, top, right - left, bottom - top, cx, cy, radius * step, coverage, True, aspect)
+    if disc is not None and _plausible(disc, wide, high):
+        cx, cy, radius = disc[0] * step + shift, disc[1] * step + shift, disc[2] * step
+        return Field(x, y, across, down, cx, cy, radius, coverage, True, disc[3])
+    if coverage < 1 and max(across, down) > LONG * min(across, down):
+        return _none(width, height, coverage)
+    # no arc to go by: the lit part fills the frame, or has no shape
+    return Field(x, y, across, down, x + across / 2, y + down / 2, max(across, down) / 2, coverage, found=True)
+
+
+def _plausible(disc: tuple[float, float, float, float], wide: int, high: int) -> bool:
+    """Whether a fitted disc's centre is in the picture and its radius in proportion (a straight edge's is not)."""
+    return 0 <= disc[0] <= wide and 0 <= disc[1] <= high and disc[2] <= REACH * max(wide, high)
 
 
 def _none(width: int, height: int, coverage: float) -> Field:
@@ -173,6 +179,8 @@ def _circle(points: NDArray[np.float64]) -> tuple[float, float, float, float] | 
     best = int(votes.argmax())
     cx, cy, radius = float(centres[best, 0]), float(centres[best, 1]), float(radii[best])
     for _ in range(2):
+        if not math.isfinite(radius):  # three points in line
+            return None
         inside = np.abs(np.hypot(points[:, 0] - cx, points[:, 1] - cy) - radius) < INLIER * radius
         if inside.sum() < POINTS_MIN / 2:
             return None
