@@ -24,7 +24,7 @@ def paint_background(canvas: Canvas, anatomy: Anatomy) -> None:
     if anatomy.tessellation > 0.02:
         pattern = choroid(canvas, anatomy)
         veil = anatomy.tessellation * (1 - 0.75 * ramp(np.hypot(canvas.x, canvas.y), 0.45, 0.1))
-        canvas.pixels *= 1 + (veil * pattern)[..., None] * np.array([0.24, 0.15, 0.06], np.float32)
+        canvas.pixels *= 1 + (veil * pattern)[..., None] * np.array([0.2, 0.15, 0.06], np.float32)
 
 
 def choroid(canvas: Canvas, anatomy: Anatomy) -> Floats:
@@ -33,7 +33,7 @@ def choroid(canvas: Canvas, anatomy: Anatomy) -> Floats:
     rng = np.random.default_rng([anatomy.seed, 3])
     bend_x, bend_y = noise(rng, 6, size), noise(rng, 6, size)
     total = np.zeros((size, size), np.float32)
-    for cells, weight in ((15, 1.0), (27, 0.7)):
+    for cells, weight in ((21, 1.0), (35, 0.75)):
         table = rng.standard_normal((cells, cells), dtype=np.float32)
         u = (0.36 * canvas.x + 0.5 + 0.025 * bend_x) * (cells - 1)
         v = (0.5 * canvas.y + 0.5 + 0.025 * bend_y) * (cells - 1)

@@ -117,6 +117,8 @@ class Canvas:
         """
         sigma = max(soft * self.frame.radius, 0.3)
         margin = 3 * sigma + 2
+        if not polygons:
+            return None
         every = np.concatenate(list(polygons))
         low = np.floor(every.min(axis=0) - margin).astype(int).clip(0, self.frame.size)
         high = np.ceil(every.max(axis=0) + margin).astype(int).clip(0, self.frame.size)

@@ -121,6 +121,8 @@ def _claim(folder: Path, spec: Spec) -> None:
                 f"{folder} holds another made cohort than {asked} (see phantom.json): choose another folder"
             )
         return
+    if folder.exists() and not folder.is_dir():
+        raise DataError(f"{folder} is a file: choose a new or empty folder")
     if folder.is_dir() and any(folder.iterdir()):
         raise DataError(f"{folder} is not empty and holds no made cohort: choose a new or empty folder")
     write_json(note, dataclasses.asdict(spec))

@@ -71,11 +71,11 @@ def star(canvas: Canvas, finding: Finding) -> None:
 
 
 def _grains(canvas: Canvas, finding: Finding, points: Points, rng: np.random.Generator) -> None:
-    sizes = np.minimum(rng.lognormal(-5.25, 0.6, len(points)), 0.024) * canvas.frame.radius + 0.35
+    sizes = np.minimum(rng.lognormal(-5.45, 0.6, len(points)), 0.02) * canvas.frame.radius + 0.35
     outlines = [blob(rng, at, size, 0.32) for at, size in zip(canvas.frame.pixels(points), sizes, strict=True)]
     patch = canvas.shape(outlines, 0.0025)
     if patch is not None:
-        canvas.cover(patch, EXUDATE, 0.72 * finding.strength)
+        canvas.cover(patch, EXUDATE, 0.66 * finding.strength)
         canvas.mark(patch, finding.kind, finding.label)
 
 

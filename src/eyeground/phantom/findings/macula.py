@@ -97,7 +97,7 @@ def membrane(canvas: Canvas, finding: Finding) -> None:
         canvas.cover(patch, (1.2, 1.5, 1.15), 0.75 * finding.strength)
         texture(canvas, patch.window, patch.alpha, rng, 0.16)
         canvas.mark(patch, finding.kind, finding.label)
-        clumps(canvas, finding, rng, 4)
+        clumps(canvas, finding, rng, int(rng.integers(1, 5)))
 
 
 def clumps(canvas: Canvas, finding: Finding, rng: np.random.Generator, count: int) -> None:
@@ -105,11 +105,11 @@ def clumps(canvas: Canvas, finding: Finding, rng: np.random.Generator, count: in
     angle = rng.uniform(0, 6.28, count)
     reach = finding.size * rng.uniform(0.6, 1.05, count)
     points = np.stack((finding.x + reach * np.cos(angle), finding.y + reach * np.sin(angle)), axis=1)
-    sizes = rng.uniform(0.008, 0.022, count) * canvas.frame.radius
-    outlines = [blob(rng, at, size, 0.3) for at, size in zip(canvas.frame.pixels(points), sizes, strict=True)]
+    sizes = rng.lognormal(-4.5, 0.4, count) * canvas.frame.radius
+    outlines = [blob(rng, at, size, 0.4, float(rng.uniform(0.7, 1.6))) for at, size in zip(canvas.frame.pixels(points), sizes, strict=True)]
     patch = canvas.shape(outlines, 0.006)
     if patch is not None:
-        canvas.tint(patch, (0.5, 0.5, 0.6), 0.9 * finding.strength)
+        canvas.tint(patch, (0.55, 0.5, 0.6), rng.uniform(0.4, 0.9) * finding.strength)
 
 
 def texture(

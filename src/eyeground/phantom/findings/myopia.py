@@ -76,4 +76,4 @@ def atrophy(canvas: Canvas, finding: Finding) -> None:
         canvas.cover(patch, (1.38, 1.8, 1.9), 0.72 * finding.strength)
         texture(canvas, patch.window, patch.alpha, rng, 0.08)
         canvas.mark(patch, finding.kind, finding.label)
-        clumps(canvas, finding, rng, 4)
+        clumps(canvas, finding, rng, int(rng.integers(0, 4)))
