@@ -17,7 +17,7 @@ from torch import nn
 from eyeground import DISCLAIMER, __version__
 from eyeground.batches import VisitSet
 from eyeground.errors import DataError, UsageError
-from eyeground.files import digest, write_json
+from eyeground.files import digest
 from eyeground.images.prepare import Preprocessing
 from eyeground.leaks import audit
 from eyeground.methods import find_method
@@ -236,7 +236,3 @@ The terms of the training data apply to this model beside those of the code. Oth
 qualities than those of the training visits have not been tested by this run.
 """
 
-
-def remember(out: Path, record: dict[str, Any]) -> None:
-    """Writes how a run was asked for beside its log, so that anyone can repeat it."""
-    write_json(out / "run.json", record)
