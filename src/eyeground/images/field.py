@@ -56,6 +56,9 @@ REACH = 0.9
 LONG = 2.0
 """A lit part without a round edge, and longer than wide by more than this, is no field of view (an OCT scan, say)."""
 
+ROUND = 0.03
+"""An ellipse whose axes differ by less is a circle."""
+
 SQUASH_MAX = 1.6
 """Ellipses with a ratio of the axes above this are not believed."""
 
@@ -234,4 +237,5 @@ def _ellipse(points: NDArray[np.float64]) -> tuple[float, float, float, float] |
         off = np.abs(np.hypot((x - cx) / a, (y - cy) / b) - 1)
     if (off < INLIER).mean() < INLIERS_MIN or max(a / b, b / a) > SQUASH_MAX:
         return None
-    return cx * scale + float(middle[0]), cy * scale + float(middle[1]), max(a, b) * scale + 0.5, b / a
+    aspect = b / a if abs(b / a - 1) > ROUND else 1.0
+    return cx * scale + float(middle[0]), cy * scale + float(middle[1]), max(a, b) * scale + 0.5, aspect
