@@ -7,6 +7,7 @@ Coordinates are continuous and (x, y): pixel i covers [i, i + 1), its centre is 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -42,7 +43,7 @@ class Geometry:
         """Puts a map that covers the view, at any resolution, onto the original pixels.
 
         Args:
-            values: float (h, w); cell (0, 0) covers the view's top left corner.
+            values: finite float (h, w); cell (0, 0) covers the view's top left corner.
 
         Returns:
             float32 (height, width), bilinear between the centres of the cells (the nearest cell's value beyond the
@@ -51,12 +52,9 @@ class Geometry:
         if values.ndim != 2:
             raise ValueError(f"place takes one map (h, w), not an array of shape {values.shape}")
         placed = np.zeros((self.height, self.width), dtype=np.float32)
-        rows, top, bottom, down = _taps(self.y, self.side, self.height, values.shape[0])
-        columns, left, right, across = _taps(self.x, self.side, self.width, values.shape[1])
-        source = values.astype(np.float32, copy=False)
-        narrow = source[top] + (source[bottom] - source[top]) * down[:, None]
-        start = narrow[:, left]
-        placed[rows, columns] = start + (narrow[:, right] - start) * across
+        rows, down = _weights(self.y, self.side, self.height, values.shape[0])
+        columns, across = _weights(self.x, self.side, self.width, values.shape[1])
+        placed[rows, columns] = down @ values.astype(np.float32, copy=False) @ across.T
         return placed
 
     def to_dict(self) -> dict[str, int | float]:
@@ -76,13 +74,10 @@ class View:
     geometry: Geometry
 
 
-def _taps(
-    origin: float, side: float, length: int, cells: int
-) -> tuple[slice, NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
-    """Along one axis: original pixels in the box, and for each its two cells and the weight of the second."""
-    first = min(max(int(np.ceil(origin - 0.5)), 0), length)
-    last = min(max(int(np.ceil(origin + side - 0.5)), first), length)
-    position = (np.arange(first, last) + 0.5 - origin) * (cells / side) - 0.5
-    position = np.clip(position, 0, cells - 1)
-    lower = np.floor(position).astype(np.intp)
-    return slice(first, last), lower, np.minimum(lower + 1, cells - 1), (position - lower).astype(np.float32)
+def _weights(origin: float, side: float, length: int, cells: int) -> tuple[slice, NDArray[np.float32]]:
+    """Along one axis: the original pixels in the box, and for each the weight of every cell, (pixels, cells)."""
+    first = min(max(math.ceil(origin - 0.5), 0), length)
+    last = min(max(math.ceil(origin + side - 0.5), first), length)
+    position = np.clip((np.arange(first, last) + 0.5 - origin) * (cells / side) - 0.5, 0, cells - 1)
+    hats = np.maximum(0, 1 - np.abs(position[:, None] - np.arange(cells)))
+    return slice(first, last), hats.astype(np.float32)
