@@ -20,6 +20,7 @@ from eyeground import leaks
 from eyeground.errors import DataError, UsageError
 from eyeground.files import digest, write_text
 from eyeground.leaks import Fingerprint, Pair
+from eyeground.progress import Track, quiet
 from eyeground.records import Cohort, Visit
 
 VERSION = 1
@@ -64,7 +65,8 @@ class Parts:
 class Split:
     """Folds of one cohort, the groups that stay together (those of several visits), every photograph's fingerprint.
 
-    `hash` is the SHA-256 of the assignment alone, so that the same split has the same hash on every machine.
+    `duplicates` are the pairs of photographs that made groups, as `leaks.Pair.to_dict` tells them. `hash` is the
+    SHA-256 of the assignment alone, so that the same split has the same hash on every machine.
     """
 
     layout: str
@@ -75,6 +77,7 @@ class Split:
     groups: tuple[tuple[str, ...], ...]
     fingerprints: tuple[Fingerprint, ...]
     hash: str
+    duplicates: tuple[dict[str, Any], ...] = ()
 
     def fold(self, number: int) -> Parts:
         """One fold's parts. Raises `UsageError` when there is no such fold."""
@@ -123,7 +126,7 @@ def make_split(
     prints: Sequence[Fingerprint],
     scheme: Scheme | Mapping[str, Any] | None = None,
     seed: int = 0,
-    known: Sequence[Pair] = (),
+    duplicates: Sequence[Pair] | None = None,
 ) -> Split:
     """Parts the visits that have at least one image.
 
@@ -132,14 +135,15 @@ def make_split(
         prints: fingerprints of all their photographs, as from `leaks.fingerprints`.
         scheme: k-fold or hold-out, see `Scheme`.
         seed: breaks ties; the same seed gives the same split on every machine.
-        known: duplicates known beforehand, beside those that are found here.
+        duplicates: photographs that must stay together; looked for here when None, see `find_all_duplicates`.
 
     Raises:
         UsageError: impossible shares or more folds than groups.
     """
     scheme = Scheme(**scheme) if isinstance(scheme, Mapping) else scheme or Scheme()
     visits = cohort.with_images()
-    grouping = leaks.groups(prints, [*leaks.find_duplicates(prints), *known])
+    found = find_all_duplicates(visits, prints) if duplicates is None else duplicates
+    grouping = leaks.groups(prints, found)
     labels = _label_matrix(visits)
     index = _group_index(visits, grouping)
     rng = np.random.Generator(np.random.PCG64(seed))
@@ -149,9 +153,18 @@ def make_split(
         members.setdefault(grouping[visit.id], []).append(visit.id)
     together = tuple(tuple(ids) for ids in members.values() if len(ids) > 1)
     core = _core(cohort.layout, cohort.vocabulary.codes, scheme.to_dict(), seed, folds, together)
-    return Split(
-        cohort.layout, cohort.vocabulary.codes, scheme.to_dict(), seed, folds, together, tuple(prints), digest(core)
-    )
+    codes, pairs = cohort.vocabulary.codes, tuple(pair.to_dict() for pair in found)
+    return Split(cohort.layout, codes, scheme.to_dict(), seed, folds, together, tuple(prints), digest(core), pairs)
+
+
+def find_all_duplicates(
+    visits: Sequence[Visit], prints: Sequence[Fingerprint], workers: int = 2, track: Track = quiet
+) -> list[Pair]:
+    """Copies of one file and photographs of one eye, see `leaks`; a pair that is both is told once, as a copy."""
+    copies = leaks.find_duplicates(prints, track=track)
+    told = {(pair.a, pair.b) for pair in copies}
+    eyes = leaks.find_same_eyes(visits, prints, workers, track)
+    return copies + [pair for pair in eyes if (pair.a, pair.b) not in told]
 
 
 def _assign(
@@ -285,7 +298,9 @@ def _core(
 def _to_text(split: Split) -> str:
     core = _core(split.layout, split.vocabulary, split.scheme, split.seed, split.folds, split.groups)
     prints = [[one.visit, one.patient, one.side, one.sha256, one.signature] for one in split.fingerprints]
-    head = json.dumps(core | {"hash": split.hash, "fingerprints_hash": digest(prints)}, ensure_ascii=False, indent=1)
+    found = list(split.duplicates)
+    extra = {"hash": split.hash, "duplicates": found, "photographs_hash": digest([prints, found])}
+    head = json.dumps(core | extra, ensure_ascii=False, indent=1)
     lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in prints)
     return f'{head[:-2]},\n "fingerprints": [\n{lines}\n]}}\n'
 
@@ -302,11 +317,13 @@ def _from_text(path: Path) -> Split:
         groups = tuple(tuple(ids) for ids in data["groups"])
         codes, scheme, seed = tuple(data["vocabulary"]), data["scheme"], data["seed"]
         core = _core(data["layout"], codes, scheme, seed, folds, groups)
-        whole = digest(core) == data["hash"] and digest(data["fingerprints"]) == data["fingerprints_hash"]
+        found = tuple(data["duplicates"])
+        photographs = digest([data["fingerprints"], data["duplicates"]])
+        whole = digest(core) == data["hash"] and photographs == data["photographs_hash"]
     except FileNotFoundError:
         raise DataError(f"no split {path}; make one with eyeground cohort split") from None
     except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
         raise DataError(f"{path} is not a split of eyeground ({type(error).__name__}: {error})") from error
     if not whole:
         raise DataError(f"{path} was altered after it was made (its hash does not fit); make it again")
-    return Split(data["layout"], codes, scheme, seed, folds, groups, prints, data["hash"])
+    return Split(data["layout"], codes, scheme, seed, folds, groups, prints, data["hash"], found)
