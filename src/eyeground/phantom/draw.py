@@ -31,15 +31,15 @@ _ALONGSIDE = {
     "N": {},
 }
 _OTHERS = {
-    "epiretinal membrane": 0.22,
-    "drusen": 0.16,
-    "myelinated nerve fibers": 0.14,
-    "laser spot": 0.12,
-    "tessellated fundus": 0.08,
+    "epiretinal membrane": 0.24,
+    "myelinated nerve fibers": 0.18,
+    "laser spot": 0.16,
+    "drusen": 0.12,
     "chorioretinal atrophy": 0.08,
     "branch retinal vein occlusion": 0.08,
-    "refractive media opacity": 0.07,
-    "retinal pigmentation": 0.05,
+    "tessellated fundus": 0.05,
+    "refractive media opacity": 0.05,
+    "retinal pigmentation": 0.04,
 }
 _AGES = {
     "N": (55, 12),

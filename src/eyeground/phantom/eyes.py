@@ -99,7 +99,12 @@ class Shared:
 
 def _camera(rng: np.random.Generator, old: float, faults: float) -> Camera:
     colour = rng.multivariate_normal(_COLOUR_MEAN, _COLOUR_COVARIANCE, method="cholesky")
-    red, green, blue = np.exp(colour)
+    spread = min(1.0, 0.5 + 0.5 * faults)
+    red, green, blue = np.exp(np.add(_COLOUR_MEAN, np.subtract(colour, _COLOUR_MEAN) * spread))
+    red = np.clip(red, 75, 225)
+    green = np.clip(green, max(0.36 * red, 36), 0.74 * red)
+    olive = np.clip((green / red - 0.55) / 0.15, 0, 1)  # green with little blue looks like no retina
+    blue = np.clip(blue, max(9, (0.15 + 0.35 * olive) * green), min(120, 0.9 * green))
     style = rng.random()
     return Camera(
         field=rng.uniform(0.965, 0.995) if style < 0.8 else rng.uniform(0.86, 0.95),
@@ -110,9 +115,9 @@ def _camera(rng: np.random.Generator, old: float, faults: float) -> Camera:
         rotation=0.0,
         cut=1.0 if rng.random() < 0.6 else rng.uniform(0.8, 0.94),
         notch=float(rng.choice((-0.9, -1.571))) if rng.random() < 0.2 else None,
-        red=float(np.clip(red, 70, 225)),
-        green=float(np.clip(min(green, 0.82 * red), 36, 170)),
-        blue=float(np.clip(min(blue, 0.92 * green), 9, 120)),
+        red=float(red),
+        green=float(green),
+        blue=float(blue),
         vignette=float(np.clip(rng.normal(0.28, 0.15), 0.0, 0.6)),
         light_angle=0.0,
         light_slope=0.28 * faults,

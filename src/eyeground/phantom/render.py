@@ -37,12 +37,15 @@ BELOW: dict[str, Painter] = {
 }
 """Painters of what lies under the vessels, in painting order."""
 
-AT_DISC: dict[str, DiscPainter] = {
+AROUND_DISC: dict[str, DiscPainter] = {
     "crescent": myopia.crescent,
+    "peripapillary_atrophy": myopia.crescent,
     "nerve_fibre_defect": glaucoma.nerve_fibre_defect,
-    "rim_notch": glaucoma.rim_notch,
 }
-"""Painters that need the disc."""
+"""Painters of what surrounds the disc, painted before it."""
+
+ON_DISC: dict[str, DiscPainter] = {"cupping": glaucoma.cupping, "rim_notch": glaucoma.rim_notch}
+"""Painters of what is on the disc, under its vessels."""
 
 ABOVE: dict[str, Painter] = {
     "microaneurysm": blood.microaneurysm,
@@ -59,7 +62,7 @@ ABOVE: dict[str, Painter] = {
 """Painters of what lies over the vessels, in painting order."""
 
 OF_VESSELS = ("narrow_artery", "nicking", "venous_beading")
-KINDS = (*BELOW, *AT_DISC, "cupping", *OF_VESSELS, *ABOVE)
+KINDS = (*BELOW, *AROUND_DISC, *ON_DISC, *OF_VESSELS, *ABOVE)
 """Every kind of finding; each names a mask."""
 
 
@@ -76,15 +79,9 @@ def render(eye: EyeTraits, size: int) -> Photograph:
     canvas = _ground(eye, size)
     anatomy = eye.anatomy
     _paint(canvas, eye, BELOW)
-    for finding in eye.of("crescent"):
-        myopia.crescent(canvas, finding, anatomy)
-    for finding in eye.of("nerve_fibre_defect"):
-        glaucoma.nerve_fibre_defect(canvas, finding, anatomy)
+    _paint_around(canvas, eye, AROUND_DISC)
     healthy.paint_disc(canvas, anatomy)
-    for finding in eye.of("cupping"):
-        glaucoma.cupping(canvas, finding)
-    for finding in eye.of("rim_notch"):
-        glaucoma.rim_notch(canvas, finding, anatomy)
+    _paint_around(canvas, eye, ON_DISC)
     _paint_vessels(canvas, eye)
     _paint(canvas, eye, ABOVE)
     field = photo.field_mask(canvas, eye.camera)
@@ -110,6 +107,12 @@ def _paint(canvas: Canvas, eye: EyeTraits, painters: dict[str, Painter]) -> None
     for kind, painter in painters.items():
         for finding in eye.of(kind):
             painter(canvas, finding)
+
+
+def _paint_around(canvas: Canvas, eye: EyeTraits, painters: dict[str, DiscPainter]) -> None:
+    for kind, painter in painters.items():
+        for finding in eye.of(kind):
+            painter(canvas, finding, eye.anatomy)
 
 
 def _paint_vessels(canvas: Canvas, eye: EyeTraits) -> None:

@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from eyeground.phantom.anatomy import disc_distance
-from eyeground.phantom.canvas import Canvas, ramp
+from eyeground.phantom.canvas import Canvas, Patch, ramp
 from eyeground.phantom.findings.place import Place
 from eyeground.phantom.traits import Anatomy, Finding
 
@@ -16,24 +16,30 @@ from eyeground.phantom.traits import Anatomy, Finding
 def draw(place: Place, severity: float) -> tuple[Anatomy, list[Finding]]:
     """The changed disc and the findings of one glaucomatous eye; `severity` 0 (suspect) to 1 (advanced)."""
     rng, anatomy = place.rng, place.anatomy
-    ratio = min(0.62 + 0.26 * severity + rng.normal(0, 0.02), 0.92)
+    ratio = min(0.66 + 0.24 * severity + rng.normal(0, 0.02), 0.92)
     width = ratio * rng.uniform(0.86, 0.98)
     changed = dataclasses.replace(anatomy, cup_ratio=round(ratio, 4), cup_ratio_width=round(width, 4))
     found = [place.finding("cupping", "G", (anatomy.disc_x, anatomy.disc_y), anatomy.disc_radius * ratio)]
     side = rng.choice((-1.0, 1.0), p=(0.35, 0.65))
     angle = side * rng.uniform(0.95, 1.35)
-    if severity > 0.3 and rng.random() < 0.7:
+    if severity > 0.2 and rng.random() < 0.8:
         where = (anatomy.disc_x, anatomy.disc_y)
         found.append(place.finding("rim_notch", "G", where, anatomy.disc_radius * 0.4, angle=angle))
         found.append(place.finding("nerve_fibre_defect", "G", where, rng.uniform(0.12, 0.25), angle=angle))
+    if rng.random() < 0.45:
+        where, size = (anatomy.disc_x, anatomy.disc_y), rng.uniform(0.18, 0.32)
+        found.append(place.finding("peripapillary_atrophy", "G", where, size, angle=rng.normal(0, 0.3), strength=0.8))
     if rng.random() < 0.2:
         where = place.near_disc(0.95, 1.1)
         found.append(place.finding("flame_haemorrhage", "G", where, 0.025, angle=place.fibre_angle(*where)))
     return changed, found
 
 
-def cupping(canvas: Canvas, finding: Finding) -> None:
-    """Marks the enlarged cup, which the disc's painter has drawn."""
+def cupping(canvas: Canvas, finding: Finding, anatomy: Anatomy) -> None:
+    """Pales the disc and marks the enlarged cup, which the disc's painter has drawn."""
+    window = canvas.window(anatomy.disc_x, anatomy.disc_y, 1.3 * anatomy.disc_radius)
+    rim = disc_distance(canvas, anatomy, window)[0]
+    canvas.tint(Patch(window, ramp(rim, 1.02, 0.9)), (1.0, 1.12, 1.22), finding.strength)
     canvas.mark(canvas.whole(canvas.masks["cup"].astype(np.float32) / 255), finding.kind, finding.label)
 
 
@@ -56,5 +62,5 @@ def nerve_fibre_defect(canvas: Canvas, finding: Finding, anatomy: Anatomy) -> No
     middle = finding.angle + 0.15 * math.copysign(1, finding.angle)
     sector = np.exp(-(((bent - middle) / finding.size) ** 4))
     alpha = sector * ramp(distance, anatomy.disc_radius, 1.5 * anatomy.disc_radius) * ramp(distance, 1.1, 0.6)
-    canvas.tint(canvas.whole(alpha), (0.86, 0.76, 0.74), finding.strength)
+    canvas.tint(canvas.whole(alpha), (0.82, 0.7, 0.68), finding.strength)
     canvas.mark(canvas.whole(alpha), finding.kind, finding.label)

@@ -23,9 +23,9 @@ def draw(place: Place, severity: float) -> tuple[Anatomy, list[Finding]]:
         place.finding("narrow_artery", "H", (anatomy.disc_x, anatomy.disc_y), 0.8),
         place.finding("nicking", "H", (anatomy.disc_x, anatomy.disc_y), 0.03 + 0.01 * severity),
     ]
-    for _ in range(place.count(3, 6 + int(8 * severity))):
+    for _ in range(place.count(5, 9 + int(9 * severity))):
         where = place.near_disc(1.2, 4.2)
-        size = rng.uniform(0.025, 0.045)
+        size = rng.uniform(0.028, 0.055)
         found.append(place.finding("flame_haemorrhage", "H", where, size, angle=place.fibre_angle(*where)))
     if severity > 0.3:
         for _ in range(place.count(1, 5)):

@@ -12,7 +12,7 @@ from eyeground.phantom.traits import Finding
 
 def draw(place: Place, severity: float) -> list[Finding]:
     """The lens of one eye with cataract; `severity` 0 (early) to 1 (mature)."""
-    return [place.finding("lens_opacity", "C", (0.0, 0.0), 1.0, strength=0.45 + 0.5 * severity)]
+    return [place.finding("lens_opacity", "C", (0.0, 0.0), 1.0, strength=0.36 + 0.56 * severity)]
 
 
 def draw_opacity(place: Place) -> list[Finding]:

@@ -106,7 +106,10 @@ def clumps(canvas: Canvas, finding: Finding, rng: np.random.Generator, count: in
     reach = finding.size * rng.uniform(0.6, 1.05, count)
     points = np.stack((finding.x + reach * np.cos(angle), finding.y + reach * np.sin(angle)), axis=1)
     sizes = rng.lognormal(-4.5, 0.4, count) * canvas.frame.radius
-    outlines = [blob(rng, at, size, 0.4, float(rng.uniform(0.7, 1.6))) for at, size in zip(canvas.frame.pixels(points), sizes, strict=True)]
+    outlines = [
+        blob(rng, at, size, 0.4, float(rng.uniform(0.7, 1.6)))
+        for at, size in zip(canvas.frame.pixels(points), sizes, strict=True)
+    ]
     patch = canvas.shape(outlines, 0.006)
     if patch is not None:
         canvas.tint(patch, (0.55, 0.5, 0.6), rng.uniform(0.4, 0.9) * finding.strength)

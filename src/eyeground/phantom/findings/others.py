@@ -16,7 +16,7 @@ def draw_membrane(place: Place) -> list[Finding]:
     """An epiretinal membrane over the macula."""
     where = (place.rng.normal(0, 0.06), place.rng.normal(0, 0.06))
     angle = place.rng.uniform(0, 3.1)
-    return [place.finding("epiretinal_membrane", "O", where, place.rng.uniform(0.2, 0.36), angle=angle)]
+    return [place.finding("epiretinal_membrane", "O", where, place.rng.uniform(0.22, 0.38), angle=angle)]
 
 
 def draw_myelinated(place: Place) -> list[Finding]:
@@ -27,7 +27,7 @@ def draw_myelinated(place: Place) -> list[Finding]:
         place.anatomy.disc_x - 1.15 * radius * math.cos(angle),
         place.anatomy.disc_y + 1.15 * radius * math.sin(angle),
     )
-    return [place.finding("myelinated_fibres", "O", where, place.rng.uniform(0.09, 0.2), angle=angle)]
+    return [place.finding("myelinated_fibres", "O", where, place.rng.uniform(0.13, 0.24), angle=angle)]
 
 
 def draw_laser(place: Place) -> list[Finding]:
@@ -35,8 +35,8 @@ def draw_laser(place: Place) -> list[Finding]:
     rng = place.rng
     low = rng.uniform(0.55, 0.7)
     return [
-        place.finding("laser_scar", "O", place.somewhere(low, 1.3, margin=0.04), rng.uniform(0.022, 0.04))
-        for _ in range(place.count(14, 40))
+        place.finding("laser_scar", "O", place.somewhere(low, 1.3, margin=0.04), rng.uniform(0.026, 0.045))
+        for _ in range(place.count(18, 44))
     ]
 
 
@@ -78,7 +78,7 @@ def epiretinal_membrane(canvas: Canvas, finding: Finding) -> None:
     bend = 0.02 * noise(rng, 5, max(height, width))[:height, :width]
     folds = np.sin((cos * x + sin * y + bend) * 2 * np.pi / 0.035)
     strength = np.clip(0.55 + 0.3 * noise(rng, 6, max(height, width))[:height, :width], 0.1, 1)
-    canvas.cover(patch.times(strength * (0.55 + 0.28 * folds)), (1.25, 1.6, 1.95), 0.5 * finding.strength)
+    canvas.cover(patch.times(strength * (0.55 + 0.28 * folds)), (1.25, 1.6, 1.95), 0.62 * finding.strength)
     canvas.mark(patch, finding.kind, finding.label)
 
 
