@@ -1,4 +1,4 @@
-"""Augmentation in two steps: `draw` samples what will happen into a record, `apply` does it, and nothing is random there.
+"""Augmentation in two steps: `draw` samples what will happen into a record, `apply` does it without chance.
 
 A mirrored left eye looks like a right eye. So a visit is mirrored as a whole: both photographs are flipped *and* the
 eyes change places, labels with them; or laterality is made canonical: right eyes are always mirrored, never at random.
@@ -53,7 +53,7 @@ class Draws:
 
 
 def draw(visits: int, settings: Augmentation, generator: torch.Generator) -> Draws:
-    """Samples for B visits. The same generator state gives the same draws on every device (they are made on the CPU)."""
+    """Samples for B visits, on the CPU: the same generator state gives the same draws for every device."""
 
     def within(limit: float, *shape: int) -> Tensor:
         return (torch.rand(visits, 2, *shape, generator=generator) * 2 - 1) * limit

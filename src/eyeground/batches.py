@@ -6,8 +6,8 @@ Axes: B visits, E = 2 eyes (left, right), C labels, H × W pixels, h × w map el
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Literal, NamedTuple
+from dataclasses import dataclass, fields
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -42,8 +42,9 @@ class Batch:
         return len(self.ids)
 
     def to(self, device: torch.device) -> Batch:
-        moved = {f.name: getattr(self, f.name) for f in fields(self)}
-        return replace(self, **{k: v.to(device, non_blocking=True) for k, v in moved.items() if isinstance(v, Tensor)})
+        values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        moved = {k: v.to(device, non_blocking=True) for k, v in values.items() if isinstance(v, Tensor)}
+        return Batch(**{**values, **moved})
 
 
 class Output(NamedTuple):
@@ -141,9 +142,15 @@ class VisitSet:
         device = self.device
         fundus = torch.zeros((len(rows), 2, 3, size, size), device=device)
         fundus[seen.to(device)] = taken.permute(0, 3, 1, 2).float().div_(255)
-        parts = (seen, self.labels[rows], self.known[rows], self.eye_labels[rows], self.eye_known[rows])
-        moved = [part.to(device, non_blocking=True) for part in parts]
-        return Batch(fundus, *moved, ids=tuple(self.ids[int(row)] for row in rows))
+        return Batch(
+            fundus=fundus,
+            seen=seen,
+            labels=self.labels[rows],
+            known=self.known[rows],
+            eye_labels=self.eye_labels[rows],
+            eye_known=self.eye_known[rows],
+            ids=tuple(self.ids[int(row)] for row in rows),
+        ).to(device)
 
     def batches(self, order: Sequence[Tensor], workers: int = 0) -> Iterator[Batch]:
         """Yields one batch per tensor of row numbers in `order`. Workers read ahead when the pixels are on disk."""

@@ -1,4 +1,4 @@
-"""`eyeground train`: the flags of the command, of the recipe and of the chosen method, with a TOML file beneath them."""
+"""`eyeground train`: flags of the command, the recipe and the chosen method, with a TOML file beneath them."""
 
 from __future__ import annotations
 
@@ -69,10 +69,12 @@ def _flags(method: str, parts: Mapping[str, type], values: Mapping[str, Any], wh
     ]
     for part, kind in parts.items():
         mine = {key: value for key, value in values.items() if owners[key] == part}
-        default = fill(kind, mine, where)
+        default: Any = fill(kind, mine, where)
         fields.append((part, Annotated[kind, FLAT], dataclasses.field(default=default)))
     flags = dataclasses.make_dataclass("Flags", fields, frozen=True)
-    flags.__doc__ = "Trains a method on one fold of a split and writes OUT/bundle. Called again after a stop, it goes on."
+    flags.__doc__ = (
+        "Trains a method on one fold of a split and writes OUT/bundle. Called again after a stop, it goes on."
+    )
     return flags
 
 

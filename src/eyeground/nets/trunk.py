@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -63,14 +64,16 @@ def make_trunk(name: str, weights: str, size: int) -> Trunk:
     """
     if not timm.is_model(name):
         raise UsageError(f"no trunk '{name}' in timm{nearest(name, timm.list_models())}")
-    extra: dict[str, object] = {"num_classes": 0, "global_pool": ""}
+    extra: dict[str, Any] = {"num_classes": 0, "global_pool": ""}
     if timm.get_pretrained_cfg(name, allow_unregistered=True) and _fixed_grid(name):
         extra["img_size"] = size
-    overlay: dict[str, object] = {}
+    overlay: dict[str, Any] = {}
     if weights not in ("none", "imagenet"):
         overlay = _file_record(Path(weights))
     try:
-        body = timm.create_model(name, pretrained=weights != "none", pretrained_cfg_overlay=overlay or None, **extra)
+        body: Any = timm.create_model(
+            name, pretrained=weights != "none", pretrained_cfg_overlay=overlay or None, **extra
+        )
     except TypeError as error:
         raise UsageError(f"trunk '{name}' does not give a feature map this way: {error}") from error
     except (RuntimeError, KeyError, SafetensorError, ValueError) as error:
@@ -90,11 +93,11 @@ def _fixed_grid(name: str) -> bool:
     return bool(config and config.fixed_input_size)
 
 
-def _file_record(path: Path) -> dict[str, object]:
+def _file_record(path: Path) -> dict[str, Any]:
     """The pretrained configuration that a weights file asks for."""
     if not path.is_file():
         raise UsageError(f"no weights file {path}; --trunk-weights takes imagenet, none or a safetensors file")
-    overlay: dict[str, object] = {"file": str(path)}
+    overlay: dict[str, Any] = {"file": str(path)}
     try:
         with safe_open(str(path), "pt") as file:
             metadata = file.metadata() or {}

@@ -1,7 +1,7 @@
 """A trained model is a folder. This file reads and writes it without torch; no pickle anywhere.
 
-    weights.safetensors   config.toml (resolved)   vocabulary.json   preprocess.json   thresholds.json   calibration.json
-    metrics.json   split.json   card.md   LICENSE   manifest.json (SHA-256 of every file)
+    weights.safetensors   config.toml (resolved)   vocabulary.json   preprocess.json   thresholds.json
+    calibration.json   metrics.json   split.json   card.md   LICENSE   manifest.json (SHA-256 of every file)
 
 A bundle that is incomplete, altered or of a newer format is refused with the reason.
 """

@@ -36,7 +36,9 @@ def load(folder: Path, job: str, described: State) -> State | None:
     state: State = torch.load(path, map_location="cpu", weights_only=True)
     if state["job"] != job:
         old = state["described"]
-        changed = [f"{key}: {old.get(key)} -> {described.get(key)}" for key in described if old.get(key) != described[key]]
+        changed = [
+            f"{key}: {old.get(key)} -> {described.get(key)}" for key in described if old.get(key) != described[key]
+        ]
         raise UsageError(
             f"{folder} holds a run with other settings ({'; '.join(changed) or 'other data'}); "
             "use the same flags to go on, or choose another --out"

@@ -37,7 +37,7 @@ class PreparedVisits:
         }
 
     def hold(self, ids: Sequence[str], labels: int, keep: Keep, device: torch.device) -> VisitSet:
-        """The visits of these ids, in this order; ids without a readable eye are left out (they are in `unreadable`)."""
+        """The visits of these ids, in this order; those without a readable eye (see `unreadable`) are left out."""
         known = {visit.id: visit for visit in self.visits}
         chosen = [known[i] for i in ids if i in known]
         return VisitSet(chosen, [self.eyes[visit.id] for visit in chosen], labels, keep, device)

@@ -20,7 +20,6 @@ from eyeground.errors import DataError, UsageError
 from eyeground.files import digest
 from eyeground.images.prepare import Preprocessing
 from eyeground.leaks import audit
-from eyeground.methods import find_method
 from eyeground.metrics.calibration import Calibration, fit_temperature
 from eyeground.metrics.judge import judge
 from eyeground.metrics.thresholds import choose
@@ -84,7 +83,9 @@ def fit(plan: Plan, track: Track, say: Say, tensorboard: bool = False) -> Path:
         prepared.hold(parts.val, labels, machine.keep, fabric.device),
     )
     if not len(sets[0]) or not len(sets[1]):
-        raise DataError(f"fold {plan.fold} has {len(sets[0])} training and {len(sets[1])} validation visits with images")
+        raise DataError(
+            f"fold {plan.fold} has {len(sets[0])} training and {len(sets[1])} validation visits with images"
+        )
     say(f"{len(sets[0])} training and {len(sets[1])} validation visits; {fabric.device}, {_precision(fabric)}")
     started = time.perf_counter()
     logger = _Tensorboard(plan.out) if tensorboard and fabric.is_global_zero else None
@@ -107,7 +108,7 @@ def _audit(split: Split, parts: Parts) -> None:
 def _unchanged(split: Split, prepared: PreparedVisits) -> None:
     """Photographs must be those that the split was made (and audited) on."""
     hashes = prepared.hashes()
-    known = {(one.visit, one.side): one.sha256 for one in split.fingerprints}
+    known: dict[tuple[str, str], str] = {(one.visit, one.side): one.sha256 for one in split.fingerprints}
     changed = [f"{visit} {side}" for (visit, side), value in hashes.items() if known.get((visit, side)) != value]
     if changed:
         raise DataError(
@@ -171,9 +172,15 @@ def _write(
     place = {"part": "val", "split_hash": plan.split.hash, "fold": plan.fold, "n": len(validation)}
     tables = {
         "config.toml": {
-            "method": {"name": plan.method, **plain(plan.config)},
+            "method": {"name": plan.method, **_portable(plan.config)},
             "recipe": plain(recipe),
-            "data": {"layout": plan.cohort.layout, "fold": plan.fold, "split_hash": plan.split.hash},
+            "data": {
+                "layout": plan.cohort.layout,
+                "fold": plan.fold,
+                "split_hash": plan.split.hash,
+                "train_visits": len(plan.split.fold(plan.fold).train),
+                "eyeground_version": __version__,
+            },
         },
         "vocabulary.json": vocabulary.to_dict(),
         "preprocess.json": preprocessing.to_dict(),
@@ -196,6 +203,14 @@ def _write(
         plan.split.save(aside / "split.json")
         weights = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
         save_file(weights, str(aside / "weights.safetensors"), metadata={"eyeground": __version__, "job": job.digest})
+
+
+def _portable(config: Any) -> dict[str, Any]:
+    """The method's fields; a weights file keeps its name but not its place on this machine."""
+    values = plain(config)
+    if "trunk_weights" in values:
+        values["trunk_weights"] = Path(values["trunk_weights"]).name
+    return values
 
 
 def evidence_scale(evidence: np.ndarray | None, every: list[bool]) -> float:
@@ -226,7 +241,7 @@ def _card(plan: Plan, calibration: Calibration, n_val: int) -> str:
 | | |
 |---|---|
 | made by | eyeground {__version__}, method `{plan.method}` |
-| trained on | {len(parts.train)} visits of a `{plan.cohort.layout}` cohort, split {plan.split.hash[:12]}, fold {plan.fold} |
+| trained on | {len(parts.train)} visits (`{plan.cohort.layout}`), split {plan.split.hash[:12]}, fold {plan.fold} |
 | labels | {", ".join(f"{label.code} {label.name}" for label in plan.cohort.vocabulary.labels)} |
 | input | colour fundus photographs, left and right, cropped to the field of view, {plan.recipe.size} px |
 | epoch, temperature and thresholds chosen on | {n_val} validation visits (temperature {calibration.temperature:.2f}) |
@@ -235,4 +250,3 @@ def _card(plan: Plan, calibration: Calibration, n_val: int) -> str:
 The terms of the training data apply to this model beside those of the code. Other cameras, populations, ages and image
 qualities than those of the training visits have not been tested by this run.
 """
-

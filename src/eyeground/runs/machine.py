@@ -43,7 +43,7 @@ class Machine:
 
 
 def choose_precision(asked: str, accelerator: str) -> str:
-    """`auto` becomes bf16-mixed where the hardware multiplies bf16 (emulation is several times slower), else 32-true."""
+    """`auto` is bf16-mixed where the hardware multiplies bf16 (emulation is several times slower), else 32-true."""
     if asked != "auto":
         return asked
     if accelerator == "cuda":

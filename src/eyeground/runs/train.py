@@ -1,7 +1,7 @@
 """The loop: one file to read. Fabric gives device, precision and processes; everything else is here.
 
-Killed at any moment, the same call goes on from the last whole epoch and ends with the same weights: order, augmentation
-and dropout are drawn from (seed, epoch), never from a generator that has lived longer than an epoch.
+Killed at any moment, the same call goes on from the last whole epoch and ends with the same weights: order,
+augmentation and dropout are drawn from (seed, epoch), never from a generator that has lived longer than an epoch.
 """
 
 from __future__ import annotations

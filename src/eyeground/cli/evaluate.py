@@ -1,0 +1,73 @@
+"""`eyeground evaluate`: judges a bundle on a cohort, after the leak audit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from eyeground.cli.cohort_options import CohortSource
+from eyeground.cli.console import note, out, parse, print_json, track, warn
+from eyeground.cli.tables import number, print_judgement
+from eyeground.runs.evaluate import OFFICIAL, Question, evaluate, save
+from eyeground.runs.machine import Machine
+from eyeground.runs.model import load
+from eyeground.splits import Split
+
+FLAT = tyro.conf.arg(name="")
+
+
+@dataclass(frozen=True)
+class Flags:
+    """Judges a bundle on a cohort: the challenge's numbers beside macro, per-label and trivial ones."""
+
+    bundle: Path
+    """The trained model's folder."""
+    source: Annotated[CohortSource, FLAT]
+    split: Path | None = None
+    """A split; default with --part: the bundle's own. Without both, every visit with an image is judged."""
+    part: Literal["train", "val", "test", "all"] | None = None
+    """Which part of the split; default test when a split is given."""
+    both_eyes: bool = False
+    """Only visits of which both eyes can be read."""
+    map_thresholds: bool = False
+    """Judge probabilities on which each label's frozen threshold is mapped to 0.5."""
+    other_cohort: bool = False
+    """Patient ids have nothing to do with those of the training data; photographs are still compared."""
+    draws: int = 1000
+    """Bootstrap draws over patients for the intervals; 0 for none."""
+    out: Path | None = None
+    """Also write evaluation.json and predictions.csv into this folder."""
+    json: bool = False
+    """Print one JSON object and nothing else."""
+    machine: Annotated[Machine, FLAT] = field(default_factory=Machine)
+
+
+def main(argv: Sequence[str]) -> int:
+    flags = parse(Flags, argv, "evaluate")
+    model = load(flags.bundle, flags.machine.accelerator)
+    cohort = flags.source.read()
+    split = Split.load(flags.split) if flags.split else None
+    question = Question(
+        cohort, split, flags.part, flags.both_eyes, flags.map_thresholds, flags.other_cohort, flags.draws
+    )
+    answer = evaluate(model, question, flags.machine, track, note)
+    judgement = answer.judgement
+    if flags.out:
+        save(answer, flags.out, model.bundle.vocabulary.codes)
+    if "stamp" in judgement["leak_audit"]:
+        warn(judgement["leak_audit"]["stamp"])
+    if flags.json:
+        print_json(judgement)
+        return 0
+    eyes = ", both eyes only" if flags.both_eyes else ""
+    print_judgement(judgement, f"{judgement['part']} part, {judgement['n']} visits{eyes}")
+    for name in ("calibrated", "mapped"):
+        numbers = "  ".join(f"{key} {number(judgement[name][key])}" for key in OFFICIAL[:4])
+        judged = " (judged above)" if name == judgement["probabilities"] else ""
+        out.print(f"official, {name:<10}  {numbers}{judged}", markup=False)
+    out.print(f"leak audit: {judgement['leak_audit']['text']}", markup=False)
+    return 0

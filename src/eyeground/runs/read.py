@@ -1,0 +1,192 @@
+"""One visit, read: two photographs in, a `Reading` with its pictures and evidence out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eyeground import __version__
+from eyeground.errors import DataError, ImageError
+from eyeground.explain.paint import blend, paint, png, smooth
+from eyeground.files import folder_aside, write_json
+from eyeground.images.cache import CacheEntry, prepare_all
+from eyeground.images.prepare import Preprocessing, prepare
+from eyeground.readings import EyeReading, Finding, ModelRecord, Reading
+from eyeground.records import SIDES, Eye, Side, Visit
+from eyeground.report import page
+from eyeground.runs.model import Model
+
+PICTURE = 512
+"""Side in pixels of the pictures in the report and under the heatmaps."""
+OPACITY = 0.75
+"""Strength of the heatmaps drawn over the photograph in `heatmaps/`."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be read. A path of None is an eye that was not photographed."""
+
+    left: Path | None
+    right: Path | None
+    age: float | None = None
+    sex: Literal["F", "M"] | None = None
+    visit: str | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """A reading; by side the picture uint8 (S, S, 3) and the evidence float32 (C, h, w) of each eye that was read."""
+
+    reading: Reading
+    pictures: dict[Side, NDArray[np.uint8] | None]
+    evidence: dict[Side, NDArray[np.float32] | None]
+
+
+def read_visit(model: Model, request: Request) -> Result:
+    """Reads one visit; an eye that can't be read is said to be so, and the other one is read alone.
+
+    Raises:
+        DataError: no eye is left.
+    """
+    if request.left is None and request.right is None:
+        raise DataError("both eyes are '-': give at least one photograph")
+    pair, eyes, warnings = _eyes(request, model.bundle.preprocessing)
+    blank: tuple[None, ...] = (None,) * len(model.bundle.vocabulary)
+    listed = [Eye(side, "", None, blank) if entry else None for side, entry in zip(SIDES, pair, strict=True)]
+    visit = Visit("visit", "visit", (listed[0], listed[1]), blank, request.age, request.sex)
+    found = model.predict([visit], [(pair[0], pair[1])], evidence=True)
+    calibration = model.bundle.calibration
+    probability = calibration.apply(found.visit_logits)[0]
+    of_eyes = None if found.eye_logits is None else calibration.apply(found.eye_logits)[0]
+    findings = _findings(model, probability, of_eyes)
+    heated = _heatmap_names(model, found.evidence is not None)
+    eyes = [replace(eye, heatmaps=heated[eye.side]) if eye.status == "read" else eye for eye in eyes]
+    reading = Reading(
+        eyeground_version=__version__,
+        created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        model=_record(model),
+        findings=findings,
+        eyes=(eyes[0], eyes[1]),
+        map_note=model.map_note,
+        evidence_scale=model.bundle.evidence_scale,
+        age=request.age,
+        sex=request.sex,
+        visit=request.visit,
+        warnings=tuple(warnings),
+    )
+    view = replace(model.bundle.preprocessing, size=PICTURE, enhance=())
+    pictures: dict[Side, NDArray[np.uint8] | None] = {}
+    evidence: dict[Side, NDArray[np.float32] | None] = {}
+    for row, side in enumerate(SIDES):
+        entry = pair[row]
+        pictures[side] = prepare(entry.path, view).view.pixels if entry else None
+        evidence[side] = found.evidence[0, row] if entry and found.evidence is not None else None
+    return Result(reading, pictures, evidence)
+
+
+def save(result: Result, folder: Path) -> None:
+    """Writes reading.json, report.html and heatmaps/*.png; the folder appears whole or not at all.
+
+    Raises:
+        DataError: no space or permission, or `folder` is there and is not an earlier reading.
+    """
+    if folder.exists() and any(folder.iterdir()) and not (folder / "reading.json").is_file():
+        raise DataError(f"{folder} is not empty and not an earlier reading; choose another --out")
+    scale = result.reading.evidence_scale
+    with folder_aside(folder) as place:
+        write_json(place / "reading.json", result.reading.to_dict())
+        html = page.render(result.reading, result.pictures, result.evidence, PICTURE)
+        (place / "report.html").write_text(html, encoding="utf-8")
+        (place / "heatmaps").mkdir()
+        codes = [finding.code for finding in result.reading.findings]
+        for eye in result.reading.eyes:
+            picture, maps = result.pictures[eye.side], result.evidence[eye.side]
+            for code, name in eye.heatmaps.items():
+                assert picture is not None and maps is not None
+                heat = paint(smooth(maps[codes.index(code)], *picture.shape[:2]), scale)
+                (place / name).write_bytes(png(blend(picture, heat, OPACITY)))
+
+
+def _eyes(
+    request: Request, preprocessing: Preprocessing
+) -> tuple[list[CacheEntry | None], list[EyeReading], list[str]]:
+    """Prepares both eyes: the entries, what the reading says of each, and warnings about the visit."""
+    pair: list[CacheEntry | None] = []
+    eyes: list[EyeReading] = []
+    reasons: list[str] = []
+    for side, path in zip(SIDES, (request.left, request.right), strict=True):
+        if path is None:
+            pair.append(None)
+            eyes.append(EyeReading(side, "missing", "no photograph was given"))
+            continue
+        result = prepare_all([path], preprocessing, None, 1)[0]
+        if isinstance(result, ImageError):
+            reasons.append(str(result))
+            pair.append(None)
+            eyes.append(EyeReading(side, "unreadable", _without_path(str(result), path)))
+        else:
+            pair.append(result)
+            place = result.geometry
+            crop = place.to_dict()
+            eyes.append(
+                EyeReading(side, "read", None, place.width, place.height, crop, result.quality, tuple(result.flags))
+            )
+    if pair == [None, None]:
+        raise DataError(f"no eye can be read: {'; '.join(reasons)}")
+    warnings = []
+    if all(pair) and pair[0].sha256 == pair[1].sha256:  # type: ignore[union-attr]
+        warnings.append("Both eyes were given the same photograph: one of them is not what it says.")
+    for eye in eyes:
+        if eye.status == "unreadable":
+            warnings.append(f"The {eye.side} eye could not be read; the answer rests on the other eye alone.")
+    return pair, eyes, warnings
+
+
+def _without_path(text: str, path: Path) -> str:
+    """The reason without the file's name, which may identify a patient."""
+    return text.replace(str(path), "the photograph").replace(path.name, "the photograph")
+
+
+def _findings(
+    model: Model, probability: NDArray[np.float64], of_eyes: NDArray[np.float64] | None
+) -> tuple[Finding, ...]:
+    thresholds = model.bundle.thresholds
+    chosen_on = thresholds["chosen_on"]
+    findings = []
+    for index, (label, row) in enumerate(zip(model.bundle.vocabulary.labels, thresholds["labels"], strict=True)):
+        source = f"{row['reason']} (split {chosen_on['split_hash'][:12]}, {row['n_pos']} of {row['n']} visits positive)"
+        left, right = (None, None) if of_eyes is None else (_number(of_eyes[0, index]), _number(of_eyes[1, index]))
+        value = float(probability[index])
+        positive = value > row["value"]
+        findings.append(
+            Finding(label.code, label.name, value, row["value"], source, positive, (left, right), label.visit)
+        )
+    return tuple(findings)
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _heatmap_names(model: Model, there: bool) -> dict[Side, dict[str, str]]:
+    codes = model.bundle.vocabulary.codes if there else ()
+    return {side: {code: f"heatmaps/{side}_{code}.png" for code in codes} for side in SIDES}
+
+
+def _record(model: Model) -> ModelRecord:
+    config, calibration = model.bundle.config, model.bundle.calibration
+    data, chosen_on = config["data"], model.bundle.thresholds["chosen_on"]
+    return ModelRecord(
+        method=config["method"]["name"],
+        trunk=config["method"].get("trunk", ""),
+        version=str(data.get("eyeground_version", __version__)),
+        bundle_digest=model.bundle.digest,
+        trained_on=f"{data['train_visits']} visits of a cohort in the {data['layout']} layout",
+        split_hash=data["split_hash"],
+        calibration=f"one temperature, {calibration.temperature:.2f}, fitted on {chosen_on['n']} validation visits",
+    )
