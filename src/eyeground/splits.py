@@ -1,8 +1,8 @@
 """Splits: visits into training, validation and test parts, together with their patient and their duplicates.
 
-Stratification follows Sechidis, Tsoumakas & Vlahavas 2011 ("On the stratification of multi-label data"): the rarest
-label is dealt out first, each group of visits to the part that lacks that label most. Here whole groups are dealt,
-and the sizes of the parts are fixed beforehand.
+Stratification follows Sechidis, Tsoumakas & Vlahavas 2011 ("On the stratification of multi-label data"): visits with
+the rarest label are dealt out first, each to the part that lacks it most. Here whole groups are dealt, all labels of a
+group count (each by the share of it that a part still lacks), and the sizes of the parts are fixed beforehand.
 """
 
 from __future__ import annotations
@@ -221,42 +221,25 @@ def deal(
     share = room / max(room.sum(), 1)
     wanted = np.outer(share, counts.sum(0))
     part = np.full(len(ids), -1)
-    shuffled = rng.permutation(len(ids))
-    for members, label in _order(counts, weight, shuffled):
-        for g in members:
-            open_parts = np.flatnonzero(room >= weight[g])
-            if not len(open_parts):
-                open_parts = np.flatnonzero(room == room.max())
-            lack = (
-                wanted[open_parts, label]
-                if label is not None
-                else room[open_parts] / np.maximum(share[open_parts], 1e-9)
-            )
-            tied = open_parts[lack >= lack.max() - 1e-9]
-            emptiest = room[tied] / np.maximum(share[tied], 1e-9)
-            part[g] = tied[int(emptiest.argmax())]
-            room[part[g]] -= weight[g]
-            wanted[part[g]] -= counts[g]
+    scale = np.maximum(counts.sum(0), 1)
+    for g in _order(counts, weight, rng.permutation(len(ids))):
+        open_parts = np.flatnonzero(room >= weight[g])
+        if not len(open_parts):
+            open_parts = np.flatnonzero(room == room.max())
+        lack = wanted[open_parts] / scale / np.maximum(share[open_parts, None], 1e-9)
+        score = lack @ np.minimum(counts[g], 1) + room[open_parts] / np.maximum(share[open_parts], 1e-9) / len(index)
+        part[g] = open_parts[int(np.argmax(np.round(score, 9)))]
+        room[part[g]] -= weight[g]
+        wanted[part[g]] -= counts[g]
     return part[group]
 
 
-def _order(
-    counts: NDArray[np.int64], weight: NDArray[np.int64], shuffled: NDArray[np.int64]
-) -> list[tuple[list[int], int | None]]:
+def _order(counts: NDArray[np.int64], weight: NDArray[np.int64], shuffled: NDArray[np.int64]) -> list[int]:
     """Groups in the order of dealing: those of several visits first, then by rarest label, the unlabelled last."""
-    totals = counts.sum(0)
-    rarest = sorted((label for label in range(counts.shape[1]) if totals[label]), key=lambda label: int(totals[label]))
-    first: dict[int, int | None] = {
-        int(g): next((label for label in rarest if counts[g, label]), None) for g in shuffled
-    }
-    stages: list[tuple[list[int], int | None]] = []
-    for several in (True, False):
-        for label in [*rarest, None]:
-            members = [g for g, rare in first.items() if rare == label and (weight[g] > 1) == several]
-            members.sort(key=lambda g: -int(weight[g]))
-            if members:
-                stages.append((members, label))
-    return stages
+    totals = counts.sum(0).astype(np.float64)
+    totals[totals == 0] = np.inf
+    rarest = np.where(counts > 0, totals, np.inf).min(1)
+    return [int(g) for g in sorted(shuffled, key=lambda g: (-weight[g], rarest[g]))]
 
 
 def _label_matrix(visits: Sequence[Visit]) -> NDArray[np.int64]:

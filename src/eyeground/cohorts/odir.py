@@ -40,7 +40,7 @@ def find_workbook(root: Path) -> Path:
         DataError: no workbook, or several that look right (their names are told).
     """
     books = find_files(root, ".xlsx")
-    alike = [book for book in books if len(set(COLUMNS) & set(read_header(book))) > len(COLUMNS) // 2]
+    alike = [book for book in books if _looks_right(book)]
     if len(alike) == 1:
         return alike[0]
     if len(books) == 1:
@@ -53,3 +53,11 @@ def find_workbook(root: Path) -> Path:
             "or use --layout odir-release for the release with three sets"
         )
     raise DataError(f"none of the workbooks below {root} ({names_of(root, books)}) has the challenge's columns")
+
+
+def _looks_right(book: Path) -> bool:
+    """Whether most of the challenge's columns are in its header; a workbook that can't be read is not it."""
+    try:
+        return len(set(COLUMNS) & set(read_header(book))) > len(COLUMNS) // 2
+    except DataError:
+        return False

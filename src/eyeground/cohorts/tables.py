@@ -77,9 +77,17 @@ def require_columns(table: Table, wanted: Iterable[str]) -> None:
 
 
 def rename_columns(table: Table, wanted: Sequence[str]) -> Table:
-    """The table with its column names spelled as in `wanted` where they differ only by case, spaces, `-` or `_`."""
+    """The table with its column names spelled as in `wanted` where they differ only by case, spaces, `-` or `_`.
+
+    Raises:
+        DataError: two columns have the same name then.
+    """
     plain = {_plain(name): name for name in wanted}
     names = {column: plain.get(_plain(column), column) for column in table.columns}
+    twice = [name for name in wanted if list(names.values()).count(name) > 1]
+    if twice:
+        alike = ", ".join(f"'{column}'" for column, name in names.items() if name == twice[0])
+        raise DataError(f"{table.path} has the column '{twice[0]}' more than once ({alike}); rename or remove one")
     rows = tuple(Row(row.number, {names[key]: text for key, text in row.cells.items()}) for row in table.rows)
     return Table(table.path, tuple(names.values()), rows)
 
