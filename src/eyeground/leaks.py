@@ -289,6 +289,8 @@ def audit(train: Sequence[Fingerprint], test: Sequence[Fingerprint], same_cohort
     unreadable = tuple(dict.fromkeys(one.name for one in [*train, *test] if not one.signature))
     passed = not (shared or exact or similar)
     text = _audit_text(len(train), len(test), shared, exact, similar)
+    if unreadable:
+        text += f"; {len(unreadable)} can't be decoded and were compared by their bytes only"
     return LeakAudit(passed, shared, exact, similar, unreadable, text)
 
 
@@ -296,9 +298,13 @@ def _audit_text(train: int, test: int, shared: Sequence[str], exact: Sequence[Pa
     if not (shared or exact or similar):
         return f"no shared patient or photograph between {train} training and {test} evaluation photographs"
     found = [
-        (f"{len(shared)} shared patients", [str(patient) for patient in shared]),
-        (f"{len(exact)} identical photographs", [str(pair) for pair in exact]),
-        (f"{len(similar)} near-identical photographs", [str(pair) for pair in similar]),
+        ("shared patient", [str(patient) for patient in shared]),
+        ("identical photograph", [str(pair) for pair in exact]),
+        ("near-identical photograph", [str(pair) for pair in similar]),
     ]
-    parts = [f"{what} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})" for what, names in found if names]
-    return f"training and evaluation share {'; '.join(parts)}; split by patient and duplicates (eyeground cohort split)"
+    parts = [
+        f"{len(names)} {what}{'s' * (len(names) > 1)} ({', '.join(names[:3])}{', ...' * (len(names) > 3)})"
+        for what, names in found
+        if names
+    ]
+    return f"training and evaluation share {', '.join(parts)}; split by patient and duplicates (eyeground cohort split)"

@@ -168,7 +168,7 @@ def candidates(files: Sequence[Path], workers: int = 2, track: Track = quiet) ->
     fine = np.array(pictures, dtype=np.float32).reshape(-1, FINE, FINE)
     padded = np.pad(fine, ((0, 0), (1, 1), (1, 1)))
     shifted = [
-        np.ascontiguousarray(padded[:, down : down + FINE, across : across + FINE]).reshape(len(fine), -1)
+        np.ascontiguousarray(padded[:, down : down + FINE, across : across + FINE]).reshape(-1, FINE * FINE)
         for down in range(3)
         for across in range(3)
     ]

@@ -69,8 +69,8 @@ def _wrong(result: dict[str, Any]) -> list[str]:
     """What `--strict` objects to."""
     mismatched = sum(result["flags"].get(code, {"count": 0})["count"] for code in MISMATCHES)
     counts = (("missing", result["missing_images"]), ("unreadable", result["unreadable_images"] or 0))
-    wrong = [f"{count} photographs {what}" for what, count in counts if count]
-    return wrong + ([f"{mismatched} patients whose labels contradict their keywords"] if mismatched else [])
+    wrong = [f"{count} photograph{'s' * (count > 1)} {what}" for what, count in counts if count]
+    return wrong + ([f"{mismatched} rows whose labels contradict their keywords"] if mismatched else [])
 
 
 def _show(result: dict[str, Any], few: int | None) -> None:

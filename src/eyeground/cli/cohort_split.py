@@ -56,13 +56,14 @@ def main(argv: Sequence[str]) -> int:
     prints = leaks.fingerprints(cohort.visits, config.workers, track)
     unreadable = [one.name for one in prints if not one.signature]
     if unreadable:
-        warn(f"{len(unreadable)} photographs can't be decoded ({', '.join(unreadable[:3])}); see cohort check")
+        some = f"{len(unreadable)} photograph{'s' * (len(unreadable) > 1)}"
+        warn(f"{some} can't be decoded ({_few(unreadable)}); see cohort check")
     pairs = find_all_duplicates(cohort.visits, prints, config.workers, track)
     if config.known_duplicates is not None:
         known, absent = read_known_duplicates(config.known_duplicates, prints)
         pairs += known
         if absent:
-            warn(f"{len(absent)} photographs in {config.known_duplicates.name} are not here ({', '.join(absent[:3])})")
+            warn(f"not here, though {config.known_duplicates.name} lists them: {_few(absent)}")
     scheme = Scheme(config.folds, config.test_share, config.val_share)
     split = make_split(cohort, prints, scheme, config.seed, pairs)
     split.save(config.out)
@@ -72,6 +73,10 @@ def main(argv: Sequence[str]) -> int:
         _show(split, cohort, pairs)
         out.print(f"{config.out}: hash {split.hash}", markup=False)
     return 0
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def summary(split: Split, cohort: Cohort) -> dict[str, Any]:
