@@ -99,7 +99,6 @@ def test_kaggle_refusals(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"file 1_left.jpg is in full_df.csv twice, rows 2 and 6"):
         read_cohort("odir-kaggle", tmp_path)
     path.write_text(path.read_text(encoding="utf-8").replace(",1_left.jpg\n", ",9_left.jpg\n", 1), encoding="utf-8")
-    path.write_text(path.read_text(encoding="utf-8").replace(",1_left.jpg\n", ",9_left.jpg\n", 1), encoding="utf-8")
     with pytest.raises(DataError, match=r"row 2: filename is '9_left.jpg', but the row's eyes are '1_left.jpg'"):
         read_cohort("odir-kaggle", tmp_path)
     _kaggle(tmp_path, [KAGGLE_ROWS[0], (row(1, "normal fundus", "cataract", "C"), "right", "['C']")])
