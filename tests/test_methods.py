@@ -1,0 +1,131 @@
+"""The contract of every method in the registry."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from batches_made import made_batch
+
+from eyeground.errors import UsageError
+from eyeground.methods import METHODS, find_method
+from eyeground.methods.pair import Config, build, loss, maps
+from eyeground.nets.fusion import FEATURE_FUSIONS, LOGIT_FUSIONS
+from eyeground.vocabulary import ODIR
+
+SIZE = 64
+
+
+def small(name: str) -> Any:
+    """A method's configuration with a tiny trunk."""
+    config = find_method(name).Config
+    tiny = {"trunk": "test_resnet", "trunk_weights": "none", "dropout": 0.0}
+    return config(**{key: value for key, value in tiny.items() if key in {field.name for field in fields(config)}})
+
+
+def test_the_registry_names_every_method_file_and_nothing_else() -> None:
+    import eyeground.methods
+
+    folder = Path(eyeground.methods.__file__).parent
+    files = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+    assert {entry.module.rsplit(".", 1)[1] for entry in METHODS.values()} == files
+    with pytest.raises(UsageError, match="did you mean 'pair'"):
+        find_method("pairs")
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_shapes_and_missing_eyes(name: str) -> None:
+    method, config = find_method(name), small(name)
+    torch.manual_seed(0)
+    model = method.build(config, ODIR, SIZE).eval()
+    batch = made_batch(size=SIZE)
+    out = model(batch)
+    assert out.visit_logits.shape == (6, 8)
+    assert torch.isfinite(out.visit_logits).all(), "a missing fellow eye gives an answer all the same"
+    wild = batch.fundus.clone()
+    wild[~batch.seen] = 1e6
+    again = model(replace(batch, fundus=wild))
+    torch.testing.assert_close(again.visit_logits, out.visit_logits, msg="pixels of an eye not seen were looked at")
+    if out.eye_logits is not None:
+        assert out.eye_logits.shape == (6, 2, 8)
+        assert torch.equal(torch.isnan(out.eye_logits).all(-1), ~batch.seen)
+    if out.evidence is not None:
+        assert out.evidence.shape[:3] == (6, 2, 8)
+    assert method.maps(config)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_batch_equals_one_by_one(name: str) -> None:
+    method, config = find_method(name), small(name)
+    model = method.build(config, ODIR, SIZE).eval()
+    batch = made_batch(size=SIZE)
+    whole = model(batch).visit_logits
+    for i in range(len(batch)):
+        parts = {f.name: getattr(batch, f.name) for f in fields(batch)}
+        one = replace(batch, **{k: v[i : i + 1] for k, v in parts.items() if v is not None})
+        torch.testing.assert_close(model(one).visit_logits[0], whole[i], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_learns_eight_visits_by_heart(name: str) -> None:
+    method, config = find_method(name), small(name)
+    torch.manual_seed(0)
+    model = method.build(config, ODIR, SIZE).train()
+    batch = made_batch(8, size=SIZE)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    first = None
+    for _ in range(120):
+        value = method.loss(model, batch, config)["total"]
+        first = float(value.detach()) if first is None else first
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+    assert first is not None
+    assert float(value.detach()) < 0.25 * first
+
+
+@pytest.mark.parametrize("fusion", [*LOGIT_FUSIONS, *FEATURE_FUSIONS])
+def test_pair_maps_explain_the_eye_logits_exactly(fusion: Any) -> None:
+    config = replace(small("pair"), fusion=fusion)
+    model = build(config, ODIR, SIZE).eval()
+    batch = made_batch(size=SIZE)
+    out = model(batch)
+    assert out.eye_logits is not None
+    assert out.evidence is not None
+    torch.testing.assert_close(out.evidence.mean((3, 4))[batch.seen], out.eye_logits[batch.seen])
+    assert ("no exact map" in maps(config)) == (fusion in ("noisy_or", "product"))
+
+
+@pytest.mark.parametrize("fusion", ["mean", "max", "noisy_or", "sum", "product"])
+def test_pair_does_not_care_which_eye_comes_first(fusion: Any) -> None:
+    config = replace(small("pair"), fusion=fusion)
+    model = build(config, ODIR, SIZE).eval()
+    batch = made_batch(size=SIZE)
+    swapped = replace(batch, fundus=batch.fundus.flip(1), seen=batch.seen.flip(1))
+    torch.testing.assert_close(model(swapped).visit_logits, model(batch).visit_logits, atol=1e-5, rtol=1e-4)
+
+
+def test_pair_starts_from_the_prevalence_of_the_training_eyes() -> None:
+    from eyeground.methods.pair import start
+
+    config = replace(small("pair"), pos_weight="balanced")
+    model = build(config, ODIR, SIZE)
+    labels = torch.zeros(100, 8)
+    labels[:20, 1] = 1
+    start(model, config, labels, torch.ones(100, 8, dtype=torch.bool))
+    assert model.evidence.bias is not None
+    assert torch.sigmoid(model.evidence.bias[1]).item() == pytest.approx(21 / 102)
+    assert model.pos_weight[1].item() == pytest.approx((81 / 21) ** 0.5)
+    assert model.pos_weight.max() <= 10
+
+
+def test_pair_loss_parts_and_weights() -> None:
+    config = Config("test_resnet", "none", eye_weight=0.5, visit_weight=2.0, dropout=0.0)
+    model = build(config, ODIR, SIZE).eval()
+    parts = loss(model, made_batch(size=SIZE), config)
+    torch.testing.assert_close(parts["total"], 0.5 * parts["eye"] + 2.0 * parts["visit"])
+    focal = loss(model, made_batch(size=SIZE), replace(config, loss="asymmetric"))
+    assert focal["total"] < parts["total"]
