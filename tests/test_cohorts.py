@@ -13,6 +13,7 @@ from eyeground.cohorts import keywords as words
 from eyeground.cohorts.census import census, unreadable_images
 from eyeground.cohorts.sheet import COLUMNS
 from eyeground.errors import DataError, UsageError
+from eyeground.leaks import fingerprints
 from eyeground.records import Cohort
 from eyeground.vocabulary import ODIR
 
@@ -207,7 +208,8 @@ def test_unknown_layout_names_the_nearest() -> None:
 
 
 def test_unreadable_photographs_are_named(root: Path) -> None:
-    found = unreadable_images(read_cohort("odir", root))
+    cohort = read_cohort("odir", root)
+    found = unreadable_images(cohort, fingerprints(cohort.visits))
     assert len(found) == 5 and found[0].code == "unreadable_image" and found[0].text.startswith("1_left.jpg: ")
 
 

@@ -27,7 +27,7 @@ AGREE = 45
 """Agreeing keypoints from which two photographs show the same eye."""
 FINE = 32
 """Thumbnails for the search of candidates are FINE x FINE pixels."""
-RESEMBLE = 0.58
+RESEMBLE = 0.6
 """Correlation of two such thumbnails from which the vessels are compared."""
 BLOCK = 1024
 """Rows of a correlation matrix held at once."""
@@ -172,15 +172,15 @@ def candidates(files: Sequence[Path], workers: int = 2, track: Track = quiet) ->
         for down in range(3)
         for across in range(3)
     ]
-    found: set[tuple[int, int]] = set()
+    found: list[tuple[int, int]] = []
     for start in track(range(0, len(fine), BLOCK), "candidates"):
         block = fine[start : start + BLOCK].reshape(-1, FINE * FINE)
-        best = block @ shifted[0].T
+        best = block @ shifted[0][start:].T  # photographs from `start` on: each pair is met once
         for other in shifted[1:]:
-            np.maximum(best, block @ other.T, out=best)
-        rows, columns = np.nonzero(best >= RESEMBLE)
-        found.update((min(i, j), max(i, j)) for i, j in zip((rows + start).tolist(), columns.tolist(), strict=True))
-    return sorted(pair for pair in found if pair[0] != pair[1])
+            np.maximum(best, block @ other[start:].T, out=best)
+        rows, columns = np.nonzero(np.triu(best >= RESEMBLE, 1))
+        found += zip((rows + start).tolist(), (columns + start).tolist(), strict=True)
+    return found
 
 
 def _fine(path: Path) -> NDArray[np.float32]:

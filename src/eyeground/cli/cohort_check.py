@@ -43,8 +43,8 @@ def check(cohort: Cohort, quick: bool = False, workers: int = 2) -> dict[str, An
     """The census of a cohort, with unreadable photographs and duplicates (null when quick)."""
     if quick:
         return census(cohort) | {"unreadable_images": None, "duplicates": None}
-    broken = unreadable_images(cohort, workers, track)
     prints = leaks.fingerprints(cohort.visits, workers, track)
+    broken = unreadable_images(cohort, prints)
     pairs = find_all_duplicates(cohort.visits, prints, workers, track)
     found = {"unreadable_images": len(broken), "duplicates": [pair.to_dict() for pair in pairs]}
     return census(cohort, broken) | found

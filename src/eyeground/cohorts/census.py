@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from eyeground.errors import ImageError
 from eyeground.images.decode import decode
-from eyeground.progress import Track, quiet
+from eyeground.leaks import Fingerprint
 from eyeground.records import Cohort, Flag, State
 
 
@@ -93,17 +92,25 @@ def all_flags(cohort: Cohort) -> list[Flag]:
     return flags
 
 
-def unreadable_images(cohort: Cohort, workers: int = 2, track: Track = quiet) -> list[Flag]:
-    """Opens and fully decodes every photograph; one `unreadable_image` flag for each that can't be."""
-    files = [(eye.file, eye.path) for visit in cohort.visits for eye in visit.listed() if eye.path is not None]
-    with ThreadPoolExecutor(max(workers, 1)) as pool:
-        found = pool.map(lambda item: _unreadable(*item), files)
-        return [flag for flag in track(found, "opening images", len(files)) if flag is not None]
+def unreadable_images(cohort: Cohort, prints: Sequence[Fingerprint]) -> list[Flag]:
+    """One `unreadable_image` flag, with the reason, for each photograph whose fingerprint could not be taken.
+
+    Args:
+        cohort: where the photographs are.
+        prints: their fingerprints; taking one reads the whole file and decodes it.
+    """
+    broken = {(one.visit, one.side) for one in prints if not one.signature}
+    flags = []
+    for visit in cohort.visits:
+        for eye in visit.listed():
+            if eye.path is not None and (visit.id, eye.side) in broken:
+                flags.append(Flag("unreadable_image", f"{eye.file}: {_reason(eye.path)}"))
+    return flags
 
 
-def _unreadable(file: str, path: Path) -> Flag | None:
+def _reason(path: Path) -> str:
     try:
         decode(path)
     except ImageError as error:
-        return Flag("unreadable_image", f"{file}: {error}")
-    return None
+        return str(error)
+    return "it can't be decoded at reduced size"
