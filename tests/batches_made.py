@@ -16,12 +16,15 @@ def made_batch(visits: int = 6, size: int = 48, labels: int = 8, seed: int = 0) 
     fundus = torch.rand(visits, 2, 3, size, size, generator=generator) * seen[:, :, None, None, None]
     known = torch.ones(visits, labels, dtype=torch.bool)
     known[2:3, :3] = False
+    eye_labels = (torch.rand(visits, 2, labels, generator=generator) < 0.3).float()
+    present = torch.where(seen[..., None], eye_labels, 0).amax(1)
+    present[:, 0] = torch.where(seen[..., None], eye_labels, 1).amin(1)[:, 0]  # the first label needs all eyes
     return Batch(
         fundus=fundus,
         seen=seen,
-        labels=(torch.rand(visits, labels, generator=generator) < 0.3).float() * known,
+        labels=present * known,
         known=known,
-        eye_labels=(torch.rand(visits, 2, labels, generator=generator) < 0.3).float(),
+        eye_labels=eye_labels,
         eye_known=seen[..., None].repeat(1, 1, labels),
         ids=tuple(str(i) for i in range(visits)),
     )

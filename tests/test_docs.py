@@ -1,29 +1,33 @@
-"""The documentation runs: its Python prints what it shows, its commands and flags exist.
+"""The documentation runs: its Python prints what it shows, its commands, flags, keys and links exist.
 
 In `docs/tour.md` every Python block runs, in other pages those fenced as ```python run; the blocks of a page share one
 namespace and one temporary folder, and a ```text block right after one is its output. A block fenced with `file=NAME`
-is written to NAME first. Decimal fractions may differ a little, everything else is compared as it stands.
+is written to NAME first. `docs/bundle.md` goes on in the folder where the tour ended. Decimal fractions may differ a
+little, everything else is compared as it stands.
 
 `python tests/test_docs.py docs/tour.md` writes the outputs anew.
 """
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import functools
 import io
 import os
 import re
 import shlex
-import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+TOUR = ROOT / "docs" / "tour.md"
+AFTER_TOUR = (ROOT / "docs" / "bundle.md",)
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
 FENCE = re.compile(r"^```(.*?)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FRACTION = re.compile(r"(-?\d+\.\d+)")
@@ -80,23 +84,46 @@ def same(shown: str, printed: str) -> bool:
     return one[::2] == two[::2] and all(a == pytest.approx(b, rel=0.05, abs=0.05) for a, b in fractions)
 
 
-RUNNING = [page for page in PAGES if page.is_file() and runnable(page)]
-
-
-@pytest.mark.parametrize("page", RUNNING, ids=lambda page: page.name)
-def test_python_blocks_print_what_they_show(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EYEGROUND_CACHE", str(tmp_path / "cache"))
-    for (block, shown), printed in zip(runnable(page), outputs(page, tmp_path), strict=True):
+def compare(page: Path, all_printed: list[str]) -> None:
+    for (block, shown), printed in zip(runnable(page), all_printed, strict=True):
         expected = shown.text if shown else ""
         assert same(expected, printed), f"after\n{block.text}\nthe page shows\n{expected}\nbut it prints\n{printed}"
 
 
+@pytest.fixture(scope="module")
+def toured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, list[str]]]:
+    """The folder where the tour ended, and what its blocks printed."""
+    folder = tmp_path_factory.mktemp("tour")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EYEGROUND_CACHE", str(folder / "cache"))
+        yield folder, outputs(TOUR, folder)
+
+
+def test_the_tour_prints_what_it_shows(toured: tuple[Path, list[str]]) -> None:
+    compare(TOUR, toured[1])
+
+
+@pytest.mark.parametrize("page", AFTER_TOUR, ids=lambda page: page.name)
+def test_pages_that_go_on_after_the_tour(page: Path, toured: tuple[Path, list[str]]) -> None:
+    assert runnable(page)
+    compare(page, outputs(page, toured[0]))
+
+
+ALONE = [page for page in PAGES if page.is_file() and page not in (TOUR, *AFTER_TOUR) and runnable(page)]
+
+
+@pytest.mark.parametrize("page", ALONE, ids=lambda page: page.name)
+def test_other_pages_print_what_they_show(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EYEGROUND_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    compare(page, outputs(page, tmp_path))
+
+
 def test_the_tour_has_every_station() -> None:
-    tour = ROOT / "docs" / "tour.md"
-    shown = "".join(after.text for _, after in runnable(tour) if after)
+    shown = "".join(after.text for _, after in runnable(TOUR) if after)
     for station in ("Visit", "View", "Batch", "Output", "Reading"):
         assert re.search(rf"^{station} ?", shown, re.MULTILINE), f"no block prints a {station}"
-        assert f"\n## {station}\n" in tour.read_text(encoding="utf-8")
+        assert f"\n## {station}\n" in TOUR.read_text(encoding="utf-8")
 
 
 def test_the_comparison_can_fail() -> None:
@@ -120,11 +147,15 @@ def commands() -> list[tuple[str, tuple[str, ...]]]:
 
 
 @functools.cache
-def help_of(*command: str) -> str:
-    """What a command's --help prints, unwrapped."""
-    words = [sys.executable, "-m", "eyeground", *command, "--help"]
-    done = subprocess.run(words, capture_output=True, text=True, env={**os.environ, "COLUMNS": "400"}, check=True)
-    return done.stdout
+def help_of(*words: str) -> str:
+    """What a command's --help prints, not wrapped. Raises an `EyegroundError` when its other words are refused."""
+    from eyeground.cli.main import run
+
+    with contextlib.redirect_stdout(io.StringIO()) as stream, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", "400")
+        with contextlib.suppress(SystemExit):
+            run([*words, "--help"])
+    return stream.getvalue()
 
 
 def test_commands_and_flags_in_the_pages_exist() -> None:
@@ -158,11 +189,85 @@ def test_links_lead_somewhere() -> None:
         assert (page.parent / target).exists(), f"{page.name} links to {target}, which is not there"
 
 
-def rewrite(page: Path) -> None:
+def page_text(name: str) -> str:
+    return (ROOT / "docs" / name).read_text(encoding="utf-8")
+
+
+def test_toml_examples_are_taken_by_train(tmp_path: Path) -> None:
+    shown = [block for page in PAGES if page.is_file() for block in blocks_of(page.read_text(encoding="utf-8"))]
+    tomls = [block for block in shown if block.words[:1] == ("toml",) and block.file]
+    assert tomls
+    for number, block in enumerate(tomls):
+        path = tmp_path / f"{number}.toml"
+        path.write_text(block.text, encoding="utf-8")
+        assert "--epochs" in help_of("train", "--config", str(path))
+
+
+def test_training_tells_every_key_with_its_default() -> None:
+    from eyeground.methods.pair import Config
+    from eyeground.runs.machine import Machine
+    from eyeground.runs.recipe import Recipe
+
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", page_text("training.md"), re.MULTILINE))
+    names = []
+    for one in (*fields(Recipe), *fields(Config), *fields(Machine)):
+        shown = rows.get(one.name, "nothing").strip("`")
+        assert one.default is not MISSING
+        value = None if shown == "none" else ast.literal_eval(shown)
+        assert (tuple(value) if isinstance(value, list) else value) == one.default, one.name
+        names.append(one.name)
+    assert set(rows) == set(names)
+
+
+def test_cohorts_tells_every_layout_option_and_flag() -> None:
+    from eyeground.cohorts import LAYOUTS, CohortOptions
+
+    page = page_text("cohorts.md")
+    for layout in LAYOUTS:
+        assert f"## `{layout}`" in page
+    for one in fields(CohortOptions):
+        assert f"`--{one.name.replace('_', '-')}`" in page
+    codes = set()
+    for path in (ROOT / "src" / "eyeground" / "cohorts").glob("*.py"):
+        codes |= set(re.findall(r'Flag\(\s*"(\w+)"', path.read_text(encoding="utf-8")))
+    table = page.split("| code | meaning |")[1].split("\n\n")[0]
+    told = {
+        code
+        for row in table.splitlines()
+        if row.startswith("| `")
+        for code in re.findall(r"`(\w+)`", row.split("|")[1])
+    }
+    assert told == codes
+
+
+def test_bundle_tells_every_file() -> None:
+    from eyeground.runs.bundle import FILES
+
+    assert set(re.findall(r"^\| `([\w.]+\.\w+|LICENSE)` \|", page_text("bundle.md"), re.MULTILINE)) == {
+        *FILES,
+        "manifest.json",
+    }
+
+
+def test_architecture_names_every_package_and_module_of_the_top() -> None:
+    page = page_text("architecture.md")
+    for path in (ROOT / "src" / "eyeground").iterdir():
+        if path.is_dir() and (path / "__init__.py").is_file():
+            assert f"`{path.name}/`" in page, path.name
+        elif path.suffix == ".py" and not path.name.startswith("__"):
+            assert f"`{path.name}`" in page, path.name
+
+
+def test_the_changelog_and_the_citation_know_the_version() -> None:
+    from eyeground import __version__
+
+    assert __version__ in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+
+
+def rewrite(page: Path, folder: Path) -> None:
     """Runs a page and writes what its blocks print into the blocks that show it."""
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["EYEGROUND_CACHE"] = str(Path(folder) / "cache")
-        printed = outputs(page, Path(folder))
+    printed = outputs(page, folder)
     text = page.read_text(encoding="utf-8")
     for (_, shown), new in reversed(list(zip(runnable(page), printed, strict=True))):
         if shown:
@@ -170,6 +275,15 @@ def rewrite(page: Path) -> None:
     page.write_text(text, encoding="utf-8")
 
 
-if __name__ == "__main__":
+def main() -> None:
     for argument in sys.argv[1:]:
-        rewrite(Path(argument).resolve())
+        page = Path(argument).resolve()
+        with tempfile.TemporaryDirectory() as folder:
+            os.environ["EYEGROUND_CACHE"] = f"{folder}/cache"
+            if page in AFTER_TOUR:
+                outputs(TOUR, Path(folder))
+            rewrite(page, Path(folder))
+
+
+if __name__ == "__main__":
+    main()

@@ -36,7 +36,9 @@ def main() -> None:
     small = ("--trunk", "resnet10t", "--trunk-weights", "none", "--size", str(SIZE), "--epochs", "14", "--lr", "0.003")
     eyeground("train", *made, *split, *small, "--cache", OUT / "cache", "--out", RUN)
     bundle = ("--bundle", RUN / "bundle")
-    eyeground("evaluate", *bundle, *made, *split, "--part", "test", "--cache", OUT / "cache", "--out", OUT / "evaluation")
+    eyeground(
+        "evaluate", *bundle, *made, *split, "--part", "test", "--cache", OUT / "cache", "--out", OUT / "evaluation"
+    )
     patient = _interesting()
     images = COHORT / "ODIR-5K_Training_Images"
     eyeground("read", images / f"{patient}_left.jpg", images / f"{patient}_right.jpg", *bundle, "--out", READING)

@@ -161,7 +161,10 @@ class VisitSet:
             return
         source = _DiskPixels(self.pixels.entries, [where[where >= 0] for where in (self.where[r] for r in order)])
         pin = self.device.type == "cuda"
-        loader: DataLoader[Tensor] = DataLoader(source, batch_size=None, num_workers=workers, pin_memory=pin)
+        own = torch.Generator()  # the loader must not draw from the generator that dropout uses
+        loader: DataLoader[Tensor] = DataLoader(
+            source, batch_size=None, num_workers=workers, pin_memory=pin, generator=own
+        )
         for rows, taken in zip(order, loader, strict=True):
             yield self.assemble(rows, taken.to(self.device, non_blocking=True))
 

@@ -1,0 +1,148 @@
+"""Judging and submitting: the leak audit stands at the door, the numbers are the scoring's own."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Made
+
+from eyeground.cli.main import main, run
+from eyeground.errors import DataError, LeakError
+from eyeground.splits import Split
+
+
+def evaluate(made: Made, capsys: pytest.CaptureFixture[str], *more: str) -> dict[str, Any]:
+    where = ["--bundle", str(made.bundle), "--layout", "odir", "--root", str(made.root), "--cache", str(made.cache)]
+    capsys.readouterr()
+    assert run(["evaluate", *where, "--draws", "20", "--json", *more]) == 0
+    answer: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return answer
+
+
+def test_the_test_part_has_everything_the_judgement_promises(
+    made: Made, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    split = Split.load(made.split)
+    found = evaluate(made, capsys, "--split", str(made.split), "--part", "test", "--out", str(tmp_path / "out"))
+    for key in ("kappa", "f1", "auc", "final", "macro_auc", "macro_ap", "per_class", "n", "baselines"):
+        assert key in found
+    assert found["n"] == len(split.folds[0].test)
+    assert found["part"] == "test"
+    assert found["split_hash"] == split.hash
+    assert found["both_eyes_only"] is False
+    assert found["leak_audit"]["passed"] is True
+    assert found["final"] == pytest.approx((found["kappa"] + found["f1"] + found["auc"]) / 3)
+    assert found["calibrated"]["final"] == found["final"]
+    assert json.loads((tmp_path / "out" / "evaluation.json").read_text()) == found
+
+
+def test_its_predictions_score_the_same_through_the_stand_alone_scorer(
+    made: Made, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for mapped in ((), ("--map-thresholds",)):
+        out = tmp_path / f"out{len(mapped)}"
+        found = evaluate(made, capsys, "--part", "test", "--out", str(out), *mapped)
+        truth = next(made.root.glob("*.xlsx"))
+        words = ["score", "--truth", str(truth), "--predictions", str(out / "predictions.csv"), "--subset", "--json"]
+        assert run([*words, "--draws", "0"]) == 0
+        scored = json.loads(capsys.readouterr().out)
+        for key in ("kappa", "f1", "auc", "final", "macro_auc", "macro_ap", "n"):
+            assert scored[key] == pytest.approx(found[key]), key
+        assert found["mapped" if mapped else "calibrated"]["final"] == found["final"]
+
+
+def test_training_visits_are_a_leak_unless_they_were_asked_for(made: Made, capsys: pytest.CaptureFixture[str]) -> None:
+    cohort = ["--layout", "odir", "--root", str(made.root), "--cache", str(made.cache)]
+    with pytest.raises(LeakError, match="shared patients"):
+        run(["evaluate", "--bundle", str(made.bundle), *cohort])
+    found = evaluate(made, capsys, "--part", "train")
+    assert "remembers" in found["leak_audit"]["stamp"]
+    assert found["leak_audit"]["passed"] is False
+    assert "optimistic" in evaluate(made, capsys, "--part", "val")["leak_audit"]["stamp"]
+    everybody = evaluate(made, capsys, "--part", "all")
+    assert everybody["n"] == len(Split.load(made.split).folds[0].part("all"))
+
+
+def test_photographs_known_from_training_are_found_under_other_names(
+    made: Made, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """The folder layout with other patient ids, but one photograph of the training part among them."""
+    trained = Split.load(made.split).folds[0].train[0]
+    (tmp_path / "cohort.csv").write_text("patient,eye,file,N,D,G,C,A,H,M,O\n" + "stranger,left,a.jpg,1,0,0,0,0,0,0,0\n")
+    (tmp_path / "a.jpg").write_bytes((made.images / f"{trained}_left.jpg").read_bytes())
+    words = ["evaluate", "--bundle", str(made.bundle), "--layout", "folder", "--root", str(tmp_path)]
+    with pytest.raises(LeakError, match="identical photograph"):
+        run([*words, "--cache", str(made.cache)])
+
+
+def test_both_eyes_leaves_out_visits_with_one(made: Made, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    import shutil
+
+    root = tmp_path / "cohort"
+    shutil.copytree(made.root, root)
+    test = Split.load(made.split).folds[0].test
+    (root / made.images.name / f"{test[0]}_left.jpg").unlink()
+    (root / made.images.name / f"{test[1]}_right.jpg").write_bytes(b"")
+    words = ["--root", str(root), "--part", "test"]
+    everybody = evaluate(made, capsys, *words)
+    both = evaluate(made, capsys, *words, "--both-eyes")
+    assert everybody["n"] == len(test)
+    assert both["n"] == len(test) - 2
+    assert both["both_eyes_only"] is True
+    assert len(both["unreadable"]) == 1
+
+
+def test_another_vocabulary_is_refused(made: Made, tmp_path: Path) -> None:
+    (tmp_path / "cohort.csv").write_text("patient,eye,file,referable\np,left,a.jpg,1\n")
+    (tmp_path / "a.jpg").write_bytes((made.images / "1_left.jpg").read_bytes())
+    with pytest.raises(DataError, match=r"the bundle answers N, D, .* has referable"):
+        run(["evaluate", "--bundle", str(made.bundle), "--layout", "folder", "--root", str(tmp_path)])
+
+
+def rows(path: Path) -> list[list[str]]:
+    with path.open(newline="") as stream:
+        return list(csv.reader(stream))
+
+
+def test_submission_in_ascending_or_the_templates_order(made: Made, tmp_path: Path) -> None:
+    out, template = tmp_path / "TEAM_ODIR.csv", tmp_path / "ids.csv"
+    words = ["submit", "--bundle", str(made.bundle), "--images", str(made.images), "--out", str(out)]
+    assert run(words) == 0
+    everybody = rows(out)
+    assert everybody[0] == ["ID", "N", "D", "G", "C", "A", "H", "M", "O"]
+    assert [int(row[0]) for row in everybody[1:]] == list(range(1, 61)), "2 comes before 10"
+    template.write_text("ID\n7\n3\n50\n")
+    assert run([*words, "--template", str(template)]) == 0
+    chosen = rows(out)
+    assert [row[0] for row in chosen[1:]] == ["7", "3", "50"]
+    mine = {row[0]: [float(cell) for cell in row[1:]] for row in everybody[1:]}
+    for row in chosen[1:]:
+        assert [float(cell) for cell in row[1:]] == pytest.approx(mine[row[0]], abs=1e-6)
+
+
+def test_submission_refuses_what_it_can_not_answer(
+    made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, template = tmp_path / "T_ODIR.csv", tmp_path / "ids.csv"
+    words = ["submit", "--bundle", str(made.bundle), "--out", str(out)]
+    template.write_text("ID\n1\n9999\n")
+    for more, message in (
+        (["--images", str(made.images), "--template", str(template)], "no photograph"),
+        (["--images", str(tmp_path / "gone")], "no folder"),
+        (["--images", str(tmp_path)], "no <ID>_left.jpg"),
+    ):
+        assert main([*words, *more]) == 2
+        assert message in capsys.readouterr().err
+    template.write_text("ID\n1\n1\n")
+    assert main([*words, "--images", str(made.images), "--template", str(template)]) == 2
+    assert "twice" in capsys.readouterr().err
+    folder = tmp_path / "images"
+    folder.mkdir()
+    (folder / "1_left.jpg").write_bytes(b"")
+    assert main([*words, "--images", str(folder)]) == 2
+    assert "photograph" in capsys.readouterr().err
+    assert not out.exists()
