@@ -140,9 +140,9 @@ def commands() -> list[tuple[str, tuple[str, ...]]]:
         for block in blocks_of(page.read_text(encoding="utf-8")):
             if block.words[:1] in ((), ("bash",), ("sh",), ("console",)):
                 for line in block.text.replace("\\\n", " ").splitlines():
-                    words = tuple(shlex.split(line.removeprefix("$ ").strip(), comments=True))
-                    if words and words[0].endswith("eyeground"):
-                        found.append((page.name, words[1:]))
+                    line = line.strip().removeprefix("$ ")
+                    if re.match(r"(\S*/)?eyeground ", line):
+                        found.append((page.name, tuple(shlex.split(line, comments=True)[1:])))
     return found
 
 

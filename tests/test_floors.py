@@ -47,6 +47,14 @@ def test_this_repository_has_no_violation(sources: list) -> None:
     assert [str(one) for one in budgets.check(ROOT, sources)] == []
 
 
+def test_the_architecture_page_draws_the_same_floors() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    here = {path.stem for path in (ROOT / "src" / "eyeground").iterdir() if not path.name.startswith("__")}
+    for floor, names in budgets.FLOORS.items():
+        (line,) = [line for line in page.splitlines() if line.startswith(f"{floor}  ")]
+        assert here & set(names.split()) <= set(line.split()), f"floor {floor}"
+
+
 def test_every_module_is_seen(sources: list) -> None:
     names = {source.module for source in sources}
     assert {"__init__", "__main__", "cohorts", "cohorts.odir", "records", "methods.pair", "cli.main"} <= names
