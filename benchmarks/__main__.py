@@ -10,6 +10,8 @@ from benchmarks import record
 
 BENCHMARKS = {
     "crop": "benchmarks.crop",
+    "heatmaps": "benchmarks.heatmaps",
+    "training": "benchmarks.training",
 }
 """Name to module; a module has `run() -> dict` of JSON-able figures and prints its table."""
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from batches_made import made_batch
 
+from batches_made import made_batch
 from eyeground.augment import Augmentation, apply, canonical, draw, mirror
 
 STILL = Augmentation(0, 0, 0, 0, 0, 0, laterality="keep")

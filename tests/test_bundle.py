@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 import torch
+
 from batches_made import made_batch
 from conftest import Made
-
 from eyeground.errors import BundleError, DataError
 from eyeground.files import folder_aside
 from eyeground.runs.bundle import FILES, load_bundle
@@ -70,7 +70,7 @@ def test_newer_formats_and_edited_manifests_are_refused(copy: Path) -> None:
 
 
 def test_the_run_folder_instead_of_its_bundle_gets_a_hint(made: Made, tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match="did you mean .*bundle"):
+    with pytest.raises(BundleError, match=r"did you mean .*bundle"):
         load_bundle(made.run)
     with pytest.raises(BundleError, match="no bundle at"):
         load_bundle(tmp_path)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Made
 
+from conftest import Made
 from eyeground.cli.main import main, run
 from eyeground.errors import DataError, LeakError
 from eyeground.splits import Split

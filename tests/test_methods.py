@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from batches_made import made_batch
 
+from batches_made import made_batch
 from eyeground.errors import UsageError
 from eyeground.methods import METHODS, find_method
 from eyeground.methods.pair import Config, build, loss, maps

@@ -134,7 +134,7 @@ def test_weights_from_a_file_with_their_record(tmp_path: Path) -> None:
 
 
 def test_trunks_and_weights_that_are_not_there(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no trunk 'resnet5o'.*resnet50"):
+    with pytest.raises(UsageError, match=r"no trunk 'resnet5o'.*resnet50"):
         make_trunk("resnet5o", "none", 64)
     with pytest.raises(UsageError, match="no weights file"):
         make_trunk("test_resnet", str(tmp_path / "gone.safetensors"), 64)

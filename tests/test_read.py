@@ -11,9 +11,9 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
-from conftest import Made
 from PIL import Image
 
+from conftest import Made
 from eyeground.cli.main import main, run
 from eyeground.errors import DataError
 from eyeground.readings import Reading

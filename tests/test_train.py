@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import TINY, Made
 from safetensors.torch import load_file
 
+from conftest import TINY, Made
 from eyeground.cli.main import run
 from eyeground.errors import DataError, LeakError, TrainingError, UsageError
 from eyeground.methods import find_method
@@ -117,10 +117,10 @@ def test_photographs_changed_since_the_split_are_refused(made: Made, tmp_path: P
 def test_unknown_keys_and_bad_values(made: Made, tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
     config.write_text("epocs = 3\n")
-    with pytest.raises(UsageError, match="unknown key 'epocs'.*did you mean 'epochs'"):
+    with pytest.raises(UsageError, match=r"unknown key 'epocs'.*did you mean 'epochs'"):
         run(flags(made, tmp_path / "run", "--config", str(config)))
     config.write_text('epochs = "three"\n')
-    with pytest.raises(UsageError, match="'epochs' in .* can't be 'three': it takes int"):
+    with pytest.raises(UsageError, match=r"'epochs' in .* can't be 'three': it takes int"):
         run(flags(made, tmp_path / "run", "--config", str(config)))
     config.write_text("epochs = \n")
     with pytest.raises(UsageError, match="not valid TOML"):

@@ -17,7 +17,7 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Predictions:
-    """Logits of n visits: visit (n, C); eyes (n, E, C), NaN where not seen, or None; evidence (n, E, C, h, w) or None."""
+    """Logits of n visits (n, C) and their eyes (n, E, C), NaN where not seen; evidence (n, E, C, h, w); or None."""
 
     ids: tuple[str, ...]
     visit_logits: Array

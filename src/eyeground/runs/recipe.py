@@ -18,7 +18,7 @@ class Recipe:
     start_size: int = 0
     """Side used in the first half of the epochs (a cheaper start); 0 is `size` throughout."""
     enhance: tuple[str, ...] = ()
-    """Named enhancements after the crop: clahe, graham, equalise."""
+    """Named enhancements after the crop: clahe, graham, equalise, equalise_luma."""
     epochs: int = 12
     """Passes over the training visits."""
     batch_size: int = 16
@@ -36,7 +36,7 @@ class Recipe:
     ema: float = 0.998
     """Decay per step of the averaged weights that are judged and kept; 0 keeps the raw weights."""
     select: Literal["best", "last"] = "best"
-    """best: the epoch with the highest validation macro AUC (mean with macro AP); last: the last epoch."""
+    """best: the epoch with the highest mean of macro AUC and macro AP on validation; last: the last epoch."""
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
     """auto: bf16-mixed where the processor has it in hardware, else 32-true."""
     rotate: float = 20.0

@@ -119,7 +119,7 @@ def train(
     while trainee.epoch < job.recipe.epochs:
         started = time.perf_counter()
         try:
-            losses = _epoch(job, trainee, training, fabric, track)
+            losses = run_epoch(job, trainee, training, fabric, track)
             scores = _validate(job, trainee.average, validation, fabric)
         except (torch.OutOfMemoryError, RuntimeError) as error:
             raise _memory(error, job.recipe) from error
@@ -145,7 +145,7 @@ def order_of(count: int, batch_size: int, recipe: Recipe, epoch: int, fabric: Fa
     return [torch.from_numpy(step[fabric.global_rank :: fabric.world_size].copy()) for step in steps]
 
 
-def _epoch(job: Job, trainee: Trainee, data: VisitSet, fabric: Fabric, track: Track) -> dict[str, float]:
+def run_epoch(job: Job, trainee: Trainee, data: VisitSet, fabric: Fabric, track: Track) -> dict[str, float]:
     """One pass over the training visits; returns the mean of each part of the loss."""
     recipe, method = job.recipe, find_method(job.method)
     trainee.model.train()
