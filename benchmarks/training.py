@@ -41,7 +41,7 @@ class Tensors(VisitSet):
         rows = torch.arange(RECIPE.batch_size)
         self.ready = next(like.batches([rows]))
 
-    def batches(self, order: Sequence[Tensor], workers: int = 0) -> Iterator[Batch]:
+    def batches(self, order: Sequence[Tensor]) -> Iterator[Batch]:
         return (self.ready for _ in order)
 
 
@@ -55,8 +55,8 @@ def run() -> dict[str, Any]:
         visits = cohort.with_images()
         prepared = prepare_visits(visits, Preprocessing(256), Path(folder) / "cache", 2, quiet)
         ids = [visit.id for visit in visits]
-        kept = prepared.hold(ids, len(ODIR), "auto", fabric.device)
-        read = prepared.hold(ids, len(ODIR), "disk", fabric.device)
+        kept = prepared.hold(ids, len(ODIR), machine, fabric.device)
+        read = prepared.hold(ids, len(ODIR), replace(machine, keep="disk"), fabric.device)
         job = Job("pair", Config("mobilenetv2_100", "none"), RECIPE, ODIR, {}, "", Path(folder))
         still = replace(job, recipe=STILL)
         trainee = Trainee(job, kept, fabric)

@@ -104,7 +104,7 @@ def test_a_full_disk_while_training_ends_in_a_sentence(
     def full(*args: Any, **kwargs: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("eyeground.runs.fit.save_file", full)
+    monkeypatch.setattr("eyeground.runs.fit.save", full)
     out = tmp_path / "run"
     assert main(flags(made, out, epochs=1)) == 2
     assert not (out / "bundle").exists()

@@ -102,6 +102,7 @@ class VisitSet:
         entries: for every visit, the prepared (left, right) eye or None.
         labels: number of labels C.
         keep, device: where the pixels live and where batches go.
+        workers: processes that read ahead when the pixels are on disk.
     """
 
     def __init__(
@@ -111,6 +112,7 @@ class VisitSet:
         labels: int,
         keep: Keep,
         device: torch.device,
+        workers: int = 0,
     ) -> None:
         flat: list[CacheEntry] = []
         where = np.full((len(visits), 2), -1, dtype=np.int64)
@@ -122,7 +124,7 @@ class VisitSet:
         self.ids = tuple(visit.id for visit in visits)
         self.where = torch.from_numpy(where)
         self.pixels = EyePixels(flat, keep, device)
-        self.device = device
+        self.device, self.workers = device, workers
         unknown = (None,) * labels
         values, known = label_arrays([visit.labels for visit in visits], labels)
         both = [eye.labels if eye is not None else unknown for visit in visits for eye in visit.eyes]
@@ -152,9 +154,9 @@ class VisitSet:
             ids=tuple(self.ids[int(row)] for row in rows),
         ).to(device)
 
-    def batches(self, order: Sequence[Tensor], workers: int = 0) -> Iterator[Batch]:
-        """Yields one batch per tensor of row numbers in `order`. Workers read ahead when the pixels are on disk."""
-        if self.pixels.keep != "disk" or workers == 0:
+    def batches(self, order: Sequence[Tensor]) -> Iterator[Batch]:
+        """Yields one batch per tensor of row numbers in `order`."""
+        if self.pixels.keep != "disk" or self.workers == 0:
             for rows in order:
                 where = self.where[rows]
                 yield self.assemble(rows, self.pixels.take(where[where >= 0]))
@@ -163,7 +165,7 @@ class VisitSet:
         pin = self.device.type == "cuda"
         own = torch.Generator()  # the loader must not draw from the generator that dropout uses
         loader: DataLoader[Tensor] = DataLoader(
-            source, batch_size=None, num_workers=workers, pin_memory=pin, generator=own
+            source, batch_size=None, num_workers=self.workers, pin_memory=pin, generator=own
         )
         for rows, taken in zip(order, loader, strict=True):
             yield self.assemble(rows, taken.to(self.device, non_blocking=True))

@@ -63,7 +63,7 @@ def _choose_one(code: str, positive: NDArray[np.bool_], score: NDArray[np.float6
         return Threshold(code, 0.5, "fixed", n, n_pos, "fixed at 0.5")
     for what, number in (("positives", n_pos), ("negatives", n - n_pos)):
         if number < FEWEST:
-            reason = f"fixed at 0.5: {number} {what} on the validation data, fewer than {FEWEST}"
+            reason = f"fixed at 0.5: only {number} {what} on the validation data, {FEWEST} are wanted"
             return Threshold(code, 0.5, "fixed", n, n_pos, reason)
     cuts = candidates(score)
     # positives and all cases strictly above each cut

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,10 @@ State = dict[str, Any]
 
 def save(folder: Path, state: State) -> None:
     """Writes `checkpoint.pt` and `log.jsonl` (one line an epoch, from the state's history)."""
+    held = io.BytesIO()  # torch hides a full disk behind an error of its own
+    torch.save(state, held)
     with aside(folder / "checkpoint.pt") as place:
-        torch.save(state, place)
+        place.write_bytes(held.getbuffer())
     write_text(folder / "log.jsonl", "".join(json.dumps(row) + "\n" for row in state["history"]))
 
 

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import torch
 
-from eyeground.batches import Keep, VisitSet
+from eyeground.batches import VisitSet
 from eyeground.errors import DataError, ImageError
 from eyeground.images.cache import CacheEntry, prepare_all
 from eyeground.images.prepare import Preprocessing
 from eyeground.progress import Track
 from eyeground.records import Visit
+from eyeground.runs.machine import Machine
 
 Pairs = dict[str, tuple[CacheEntry | None, CacheEntry | None]]
 
@@ -36,11 +37,12 @@ class PreparedVisits:
             if entry is not None
         }
 
-    def hold(self, ids: Sequence[str], labels: int, keep: Keep, device: torch.device) -> VisitSet:
+    def hold(self, ids: Sequence[str], labels: int, machine: Machine, device: torch.device) -> VisitSet:
         """The visits of these ids, in this order; those without a readable eye (see `unreadable`) are left out."""
         known = {visit.id: visit for visit in self.visits}
         chosen = [known[i] for i in ids if i in known]
-        return VisitSet(chosen, [self.eyes[visit.id] for visit in chosen], labels, keep, device)
+        eyes = [self.eyes[visit.id] for visit in chosen]
+        return VisitSet(chosen, eyes, labels, machine.keep, device, machine.workers)
 
 
 def prepare_visits(

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from eyeground import DISCLAIMER, __version__
@@ -79,14 +79,15 @@ def fit(plan: Plan, track: Track, say: Say, tensorboard: bool = False) -> Path:
     fabric = launch(machine, recipe.precision)
     labels = len(plan.cohort.vocabulary)
     sets = (
-        prepared.hold(parts.train, labels, machine.keep, fabric.device),
-        prepared.hold(parts.val, labels, machine.keep, fabric.device),
+        prepared.hold(parts.train, labels, machine, fabric.device),
+        prepared.hold(parts.val, labels, machine, fabric.device),
     )
     if not len(sets[0]) or not len(sets[1]):
         raise DataError(
             f"fold {plan.fold} has {len(sets[0])} training and {len(sets[1])} validation visits with images"
         )
-    say(f"{len(sets[0])} training and {len(sets[1])} validation visits; {fabric.device}, {_precision(fabric)}")
+    if fabric.is_global_zero:
+        say(f"{len(sets[0])} training and {len(sets[1])} validation visits; {fabric.device}, {_precision(fabric)}")
     started = time.perf_counter()
     logger = _Tensorboard(plan.out) if tensorboard and fabric.is_global_zero else None
     model = train(job, sets, fabric, track, lambda row: _log(row, recipe, say, logger))
@@ -202,7 +203,8 @@ def _write(
     with bundle.writing(folder, tables, texts) as aside:
         plan.split.save(aside / "split.json")
         weights = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
-        save_file(weights, str(aside / "weights.safetensors"), metadata={"eyeground": __version__, "job": job.digest})
+        metadata = {"eyeground": __version__, "job": job.digest}
+        (aside / "weights.safetensors").write_bytes(save(weights, metadata))
 
 
 def _portable(config: Any) -> dict[str, Any]:

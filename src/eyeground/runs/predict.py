@@ -37,7 +37,7 @@ def predict(
     """
     outputs: list[Output] = []
     order = list(torch.arange(len(data)).split(batch_size))
-    for batch in data.batches(order, workers=2):
+    for batch in data.batches(order):
         output: Output = model(canonical(batch, laterality))
         maps = output.evidence if evidence else None
         if maps is not None and laterality == "canonical":

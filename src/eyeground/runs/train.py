@@ -156,7 +156,7 @@ def run_epoch(job: Job, trainee: Trainee, data: VisitSet, fabric: Fabric, track:
     first, steps = trainee.epoch * len(order), recipe.epochs * len(order)
     sums: dict[str, Tensor] = {}
     label = f"epoch {trainee.epoch + 1}/{recipe.epochs}"
-    for step, batch in enumerate(track(data.batches(order, workers=2), label, len(order))):
+    for step, batch in enumerate(track(data.batches(order), label, len(order))):
         batch = prepare_batch(batch, augmentation, generator, side)
         for group in trainee.optimizer.param_groups:
             group["lr"] = recipe.lr_at(first + step, steps)
