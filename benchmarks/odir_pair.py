@@ -2,9 +2,9 @@
 
     python -m benchmarks.odir_pair --root ODIR_FOLDER --trunk-weights mobilenetv2_100.safetensors
 
-Splits (patients and duplicates together), trains `pair`, judges the test part once, and records the figures with the
-exact commands, the split's hash, seeds and versions. It goes on where it was stopped; nothing that is done is done again.
-The ids of the split's parts are recorded too, so that anyone with the data can judge on the same patients.
+Splits (patients and duplicates together), trains `pair`, judges the test part once, and records the figures with
+the exact commands, the split's hash, seeds and versions. It goes on where it was stopped; nothing that is done is done
+again. The ids of the split's parts are recorded too, so that anyone with the data can judge on the same patients.
 """
 
 from __future__ import annotations
