@@ -40,6 +40,26 @@ def test_the_test_part_has_everything_the_judgement_promises(
     assert json.loads((tmp_path / "out" / "evaluation.json").read_text()) == found
 
 
+def test_a_loaded_bundle_answers_as_the_training_run_did(
+    made: Made, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """With a trunk whose weights file asks for another normalisation than its architecture's own."""
+    weights = tmp_path / "trunk.safetensors"
+    body = make_trunk("test_resnet", "none", 64).body.state_dict()
+    save_file(body, str(weights), metadata={"mean": "0.1,0.2,0.3", "std": "0.9,0.8,0.7"})
+    cohort = ["--layout", "odir", "--root", str(made.root), "--cache", str(made.cache)]
+    tiny = [*TINY]
+    tiny[tiny.index("--trunk-weights") + 1] = str(weights)
+    assert run(["train", *cohort, "--split", str(made.split), "--out", str(tmp_path / "run"), *tiny]) == 0
+    capsys.readouterr()
+    bundle = tmp_path / "run" / "bundle"
+    assert run(["evaluate", "--bundle", str(bundle), *cohort, "--part", "val", "--draws", "0", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    written = json.loads((bundle / "metrics.json").read_text())["validation"]
+    for key in ("final", "auc", "macro_auc", "macro_ap"):
+        assert found[key] == pytest.approx(written[key], abs=1e-6), key
+
+
 def test_its_predictions_score_the_same_through_the_stand_alone_scorer(
     made: Made, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

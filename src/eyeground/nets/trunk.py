@@ -27,7 +27,8 @@ class TrunkRecord:
 class Trunk(nn.Module):
     """(n, 3, H, W) RGB in [0, 1] -> feature map (n, K, h, w), whatever the architecture calls its axes.
 
-    Attributes: `channels` K, `record`. Normalisation happens inside, so an exported graph carries it.
+    Attributes: `channels` K, `record`. Normalisation happens inside and is part of the weights: a bundle or an exported
+    graph can't lose it.
     """
 
     mean: Tensor
@@ -36,8 +37,8 @@ class Trunk(nn.Module):
     def __init__(self, body: nn.Module, channels: int, record: TrunkRecord) -> None:
         super().__init__()
         self.body, self.channels, self.record = body, channels, record
-        self.register_buffer("mean", torch.tensor(record.mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(record.std).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(record.mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(record.std).view(1, 3, 1, 1))
 
     def forward(self, pixels: Tensor) -> Tensor:
         features: Tensor = self.body.forward_features((pixels - self.mean) / self.std)  # type: ignore[operator]
