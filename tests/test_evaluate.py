@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import save_file
 
-from conftest import Made
+from conftest import TINY, Made
 from eyeground.cli.main import main, run
 from eyeground.errors import DataError, LeakError
+from eyeground.nets.trunk import make_trunk
 from eyeground.splits import Split
 
 

@@ -153,3 +153,23 @@ def test_big_pictures_and_other_formats(made: Made, tmp_path: Path) -> None:
     Image.open(tmp_path / "copy.jpg").save(turned)
     reading = read(made, tmp_path / "out", big, turned)
     assert (reading["eyes"][0]["width"], reading["eyes"][1]["width"]) == (1500, 96)
+
+
+def test_mirrored_answers_do_not_change_when_the_visit_is_mirrored(made: Made, tmp_path: Path) -> None:
+    """The mean over a visit and its mirror image is the same for both: eyes exchanged, maps mirrored."""
+    from dataclasses import replace
+
+    model = load(made.bundle, "cpu")
+    both = replace(model, bundle=replace(model.bundle, config={**model.bundle.config, "predict": {"mirrored": True}}))
+    paths = {side: tmp_path / f"{side}.png" for side in ("left", "right")}
+    for side, other in (("left", "right"), ("right", "left")):
+        with Image.open(made.images / f"6_{other}.jpg") as image:
+            image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(paths[side])
+    one = read_visit(both, Request(made.images / "6_left.jpg", made.images / "6_right.jpg"))
+    two = read_visit(both, Request(paths["left"], paths["right"]))
+    for a, b in zip(one.reading.findings, two.reading.findings, strict=True):
+        assert a.probability == pytest.approx(b.probability, abs=1e-2), "the crop may differ by a pixel"
+        assert a.eye_probability[0] == pytest.approx(b.eye_probability[1], abs=1e-2)
+    assert one.evidence["left"] is not None
+    assert two.evidence["right"] is not None
+    np.testing.assert_allclose(one.evidence["left"], two.evidence["right"][:, :, ::-1], atol=0.1)

@@ -37,6 +37,8 @@ class Command:
     """Which fold of the split, from 0."""
     config: Path | None = None
     """TOML file with any flag of the recipe, the method or the machine as a key; flags win over it."""
+    mirrored: bool = False
+    """The bundle answers with the mean over a visit and its mirror image: better, at twice the cost of a reading."""
     tensorboard: bool = False
     """Also write scalars for TensorBoard into OUT/tensorboard."""
 
@@ -52,7 +54,17 @@ def main(argv: Sequence[str]) -> int:
         raise UsageError("--method is given twice, with two names; give it once")
     cohort, split = flags.source.read(), Split.load(flags.command.split)
     command = flags.command
-    plan = Plan(cohort, split, command.fold, method, flags.model, flags.recipe, flags.machine, command.out)
+    plan = Plan(
+        cohort,
+        split,
+        command.fold,
+        method,
+        flags.model,
+        flags.recipe,
+        flags.machine,
+        command.out,
+        command.mirrored,
+    )
     fit(plan, track, note, command.tensorboard)
     return 0
 

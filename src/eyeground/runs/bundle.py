@@ -44,7 +44,8 @@ FILES = (
 class Bundle:
     """Everything about a model but its weights.
 
-    `config` has the tables `method` (name and its fields), `recipe` and `data` (layout, cohort, fold, split_hash).
+    `config` has the tables `method` (name and its fields), `recipe`, `predict` (mirrored) and `data` (layout, fold,
+    split_hash, train_visits, eyeground_version).
     `thresholds` has `values` {label: probability}, `rule`, `chosen_on` and per-label counts.
     `digest` names the bundle: it changes when any of its files does.
     """

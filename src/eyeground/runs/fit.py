@@ -39,7 +39,10 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Plan:
-    """What a training run is asked to do."""
+    """What a training run is asked to do.
+
+    `mirrored`: the bundle answers with the mean over a visit and its mirror image; training itself does not change.
+    """
 
     cohort: Cohort
     split: Split
@@ -49,6 +52,7 @@ class Plan:
     recipe: Recipe
     machine: Machine
     out: Path
+    mirrored: bool = False
 
 
 def fit(plan: Plan, track: Track, say: Say, tensorboard: bool = False) -> Path:
@@ -164,7 +168,7 @@ def _write(
 ) -> None:
     """Fixes calibration, thresholds and evidence scale on the validation part, and writes the bundle."""
     recipe, vocabulary = plan.recipe, plan.cohort.vocabulary
-    found = predict(model, validation, recipe.batch_size, recipe.laterality, evidence=True)
+    found = predict(model, validation, recipe.batch_size, recipe.laterality, plan.mirrored, evidence=True)
     truth, known = validation.labels.numpy(), validation.known.numpy()
     calibration = fit_temperature(found.visit_logits, truth, known)
     probability = calibration.apply(found.visit_logits)
@@ -175,6 +179,7 @@ def _write(
         "config.toml": {
             "method": {"name": plan.method, **_portable(plan.config)},
             "recipe": plain(recipe),
+            "predict": {"mirrored": plan.mirrored},
             "data": {
                 "layout": plan.cohort.layout,
                 "fold": plan.fold,

@@ -36,7 +36,8 @@ class Model:
     ) -> Predictions:
         """Logits (and evidence) of visits whose eyes were prepared with this bundle's preprocessing."""
         data = VisitSet(visits, eyes, len(self.bundle.vocabulary), "auto", self.device)
-        return predict(self.network, data, self.recipe.batch_size, self.recipe.laterality, evidence)
+        mirrored = bool(self.bundle.config["predict"]["mirrored"])
+        return predict(self.network, data, self.recipe.batch_size, self.recipe.laterality, mirrored, evidence)
 
 
 def load(folder: Path, accelerator: str = "auto") -> Model:
