@@ -24,7 +24,7 @@ from eyeground.splits import Split
 
 SPLIT_FLAGS = ("--folds", "1", "--test-share", "0.15", "--val-share", "0.1", "--seed", "0")
 TRAIN_FLAGS = ("--method", "pair", "--trunk", "mobilenetv2_100", "--dropout", "0.2", "--epochs", "12")
-RECIPE_FLAGS = ("--start-size", "176", "--ema", "0.995", "--mirrored")
+RECIPE_FLAGS = ("--start-size", "176", "--ema", "0.995", "--one-eye", "visit", "--mirrored")
 KEPT = ("n", "kappa", "f1", "auc", "final", "macro_auc", "macro_ap", "calibrated", "mapped", "per_class", "intervals")
 
 

@@ -27,7 +27,7 @@ def copy(made: Made, tmp_path: Path) -> Path:
 
 
 def test_loading_twice_gives_the_same_model_to_the_bit(made: Made, copy: Path) -> None:
-    one, two = load(made.bundle, "cpu"), load(copy, "cpu")
+    one, two = load(made.bundle), load(copy)
     batch = made_batch(size=64)
     with torch.inference_mode():
         assert torch.equal(one.network(batch).visit_logits, two.network(batch).visit_logits)
@@ -63,6 +63,12 @@ def test_newer_formats_and_edited_manifests_are_refused(copy: Path) -> None:
         load_bundle(copy)
     path.write_text(json.dumps({**manifest, "digest": "0" * 64}))
     with pytest.raises(BundleError, match="does not match its own digest"):
+        load_bundle(copy)
+    path.write_text(json.dumps([1]))
+    with pytest.raises(BundleError, match="not a bundle's manifest"):
+        load_bundle(copy)
+    path.write_text(json.dumps({"format": 1, "files": {}}))
+    with pytest.raises(BundleError, match="not whole"):
         load_bundle(copy)
     path.write_text("{")
     with pytest.raises(BundleError, match="not valid JSON"):

@@ -113,9 +113,20 @@ def test_both_eyes_leaves_out_visits_with_one(made: Made, capsys: pytest.Capture
     everybody = evaluate(made, capsys, *words)
     both = evaluate(made, capsys, *words, "--both-eyes")
     assert everybody["n"] == len(test)
+    assert everybody["not_there"] == [f"{test[0]} left"]
+    assert everybody["one_eye"]["visits"] == 2
     assert both["n"] == len(test) - 2
     assert both["both_eyes_only"] is True
     assert len(both["unreadable"]) == 1
+
+
+def test_the_same_ids_in_another_cohort_are_noticed(made: Made, tmp_path: Path) -> None:
+    from eyeground.phantom import make_cohort
+
+    make_cohort(tmp_path / "other", patients=60, size=96, seed=1)
+    words = ["evaluate", "--bundle", str(made.bundle), "--layout", "odir", "--root", str(tmp_path / "other")]
+    with pytest.raises(DataError, match="not those the split was made on"):
+        run([*words, "--part", "test"])
 
 
 def test_another_vocabulary_is_refused(made: Made, tmp_path: Path) -> None:

@@ -96,7 +96,8 @@ def test_what_can_not_be_read_at_all(made: Made, tmp_path: Path, capsys: pytest.
         (str(empty), "-", "empty"),
         ("-", str(text), "no eye can be read"),
         (str(bomb), "-", "megapixels"),
-        (str(tmp_path / "gone.jpg"), str(tmp_path), "no eye can be read"),
+        (str(tmp_path / "gone.jpg"), str(made.images / "1_left.jpg"), "no file"),
+        ("-", str(tmp_path), "no eye can be read"),
     ):
         assert main(["read", left, right, "--bundle", str(made.bundle), "--out", str(out)]) == 2
         message = capsys.readouterr().err
@@ -132,7 +133,7 @@ def test_reading_says_what_evaluation_says(made: Made, tmp_path: Path) -> None:
 
 
 def test_the_maps_lie_on_the_original_pixels(made: Made) -> None:
-    model = load(made.bundle, "cpu")
+    model = load(made.bundle)
     left = made.images / "1_left.jpg"
     result = read_visit(model, Request(left, None))
     evidence = result.evidence["left"]
@@ -159,7 +160,7 @@ def test_mirrored_answers_do_not_change_when_the_visit_is_mirrored(made: Made, t
     """The mean over a visit and its mirror image is the same for both: eyes exchanged, maps mirrored."""
     from dataclasses import replace
 
-    model = load(made.bundle, "cpu")
+    model = load(made.bundle)
     both = replace(model, bundle=replace(model.bundle, config={**model.bundle.config, "predict": {"mirrored": True}}))
     paths = {side: tmp_path / f"{side}.png" for side in ("left", "right")}
     for side, other in (("left", "right"), ("right", "left")):

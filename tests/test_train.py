@@ -87,17 +87,69 @@ def test_out_of_memory_says_which_flag_to_lower(made: Made, tmp_path: Path, monk
 def test_a_leaking_split_is_refused_before_the_first_step(made: Made, tmp_path: Path) -> None:
     from dataclasses import replace
 
+    from eyeground.runs.fit import require_no_leak
+
     split = Split.load(made.split)
     parts = split.folds[0]
-    doubled = replace(parts, train=(*parts.train, parts.test[0]))
-    leaking = tmp_path / "leaking.json"
-    broken = replace(split, folds=(doubled,))
-    with pytest.raises((LeakError, DataError)):
-        broken.save(leaking)
-        arguments = flags(made, tmp_path / "run")
-        arguments[arguments.index("--split") + 1] = str(leaking)
+    require_no_leak(split, parts)
+    for part in ("val", "test"):
+        stranger = parts.part(part)[0]
+        prints = split.fingerprints_of([stranger])
+        renamed = tuple(replace(one, visit="copy", patient="copy") for one in prints)
+        copied = replace(split, fingerprints=(*split.fingerprints, *renamed))
+        with pytest.raises(LeakError, match="identical photograph"):
+            require_no_leak(copied, replace(parts, train=(*parts.train, "copy")))
+        with pytest.raises(LeakError, match="shared patient"):
+            require_no_leak(split, replace(parts, train=(*parts.train, stranger)))
+
+
+def test_photographs_that_vanished_and_labels_that_changed_are_noticed(made: Made, tmp_path: Path) -> None:
+    import shutil
+
+    import openpyxl
+
+    root = tmp_path / "cohort"
+    shutil.copytree(made.root, root)
+    arguments = flags(made, tmp_path / "run", epochs=1)
+    arguments[arguments.index("--root") + 1] = str(root)
+    assert run(arguments) == 0
+    book = next(root.glob("*.xlsx"))
+    visit = Split.load(made.split).folds[0].train[0]
+    work = openpyxl.load_workbook(book)
+    sheet = work.worksheets[0]
+    row = next(cells for cells in sheet.iter_rows(min_row=2) if str(cells[0].value) == visit)
+    for cell in row[-8:]:
+        cell.value = 1 - cell.value
+    work.save(book)
+    with pytest.raises(UsageError, match=r"holds a run with other settings .labels:"):
         run(arguments)
-    assert not (tmp_path / "run" / "checkpoint.pt").exists()
+    (root / "ODIR-5K_Training_Images" / f"{visit}_left.jpg").unlink()
+    with pytest.raises(DataError, match="1 photographs of the split are not there"):
+        run(arguments)
+
+
+def test_bf16_trains(made: Made, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert run(flags(made, out, "--precision", "bf16-mixed", epochs=1)) == 0
+    assert 'precision = "bf16-mixed"' in (out / "bundle" / "config.toml").read_text().split("[data]")[1]
+
+
+def test_a_visit_with_one_eye_is_taught_what_this_eye_shows() -> None:
+    from types import SimpleNamespace
+
+    from eyeground.records import Eye, Visit
+    from eyeground.runs.data import decided, one_eyed
+    from eyeground.vocabulary import ODIR
+
+    normal, diabetic = (1, 0, 0, 0, 0, 0, 0, 0), (0, 1, 0, 0, 0, 0, 0, 0)
+    eyes = (Eye("left", "l", None, normal), Eye("right", "r", None, diabetic))
+    visit = Visit("v", "p", eyes, diabetic)
+    there: Any = SimpleNamespace()
+    assert decided(visit, (there, there), ODIR) == diabetic
+    assert decided(visit, (there, None), ODIR) == (None, None, 0, 0, 0, 0, 0, 0), "the left eye shows neither"
+    assert decided(visit, (None, there), ODIR) == diabetic, "the right eye bears all of it out"
+    counts = one_eyed([visit], {"v": (there, None)}, ODIR)
+    assert counts == {"visits": 1, "labels_of_the_unseen_eye": 1}
 
 
 def test_photographs_changed_since_the_split_are_refused(made: Made, tmp_path: Path) -> None:

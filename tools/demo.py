@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "demo-out"
 COHORT, RUN, READING = OUT / "phantom", OUT / "run", OUT / "reading"
-PATIENTS, PHOTOGRAPH, SIZE = 360, 256, 128
+PATIENTS, PHOTOGRAPH, SIZE = 320, 256, 128
 
 
 def eyeground(*words: str | Path) -> None:
@@ -29,11 +29,23 @@ def main() -> None:
     started = time.perf_counter()
     print("eyeground demo: made eyes, a small model, one report. A few minutes on two cores.", flush=True)
     made = ("--layout", "odir", "--root", COHORT)
-    eyeground("phantom", "--patients", str(PATIENTS), "--size", str(PHOTOGRAPH), "--workers", "2", "--out", COHORT)
+    eyeground(
+        "phantom",
+        "--patients",
+        str(PATIENTS),
+        "--size",
+        str(PHOTOGRAPH),
+        "--workers",
+        "2",
+        "--difficulty",
+        "0.2",
+        "--out",
+        COHORT,
+    )
     eyeground("cohort", "check", *made)
     split = ("--split", OUT / "split.json")
     eyeground("cohort", "split", *made, "--folds", "1", "--test-share", "0.25", "--out", OUT / "split.json")
-    small = ("--trunk", "resnet10t", "--trunk-weights", "none", "--size", str(SIZE), "--epochs", "14", "--lr", "0.003")
+    small = ("--trunk", "resnet10t", "--trunk-weights", "none", "--size", str(SIZE), "--epochs", "20", "--lr", "0.003")
     eyeground("train", *made, *split, *small, "--cache", OUT / "cache", "--out", RUN)
     bundle = ("--bundle", RUN / "bundle")
     eyeground(

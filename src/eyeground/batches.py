@@ -20,7 +20,7 @@ from eyeground.records import Visit, label_arrays
 Keep = Literal["auto", "device", "memory", "disk"]
 
 
-@dataclass(frozen=True)
+@dataclass  # not frozen: Fabric converts its tensors in place under mixed precision
 class Batch:
     """B visits. Pixels of an eye that is not `seen` are zeros and must not be looked at.
 

@@ -44,6 +44,8 @@ def disk_errors(path: Path) -> Iterator[None]:
             errno.EACCES: "permission denied; choose a folder you may write to",
             errno.EROFS: "the file system is read-only; choose another folder",
             errno.ENOTDIR: "a part of the path is a file, not a folder",
+            errno.EEXIST: "a part of the path is a file, not a folder",
+            errno.EISDIR: "it is a folder; give the name of a file",
         }
         if error.errno not in reasons:
             raise

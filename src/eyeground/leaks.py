@@ -34,6 +34,10 @@ SIDE = 16
 """Signatures are SIDE x SIDE pixels, one byte each."""
 COPY = 2.8
 """Grey levels, root mean square within the disc, up to which two signatures are of one file."""
+ALIKE = 0.6
+"""Correlation of the fine detail of two signatures from which they may be copies; noise alone stays well below."""
+NOTHING = hashlib.sha256(b"").hexdigest()
+"""Hash of an empty file."""
 BLOCK = 1024
 """Rows of a distance matrix held at once."""
 
@@ -143,18 +147,20 @@ def find_duplicates(
                 flip = bool(mirrored[i, j] < straight[i, j])
                 distance = float(min(straight[i, j], mirrored[i, j]))
                 same = _correlation(a[start + i], turned[j] if flip else b[j])
+                if not _correlation(_fine(a[start + i]), _fine(turned[j] if flip else b[j])) >= ALIKE:
+                    continue  # two frames without detail (dark, bleached, veiled) lie close to each other by chance
                 evidence = f"signatures differ by {distance:.1f} grey levels"
                 pairs.append(Pair(one, two, "mirrored" if flip else "copy", same, evidence))
     return pairs
 
 
 def _identical(one: Sequence[Fingerprint], two: Sequence[Fingerprint], within: bool) -> Iterator[Pair]:
-    """Pairs of the same bytes, whether or not they can be decoded."""
+    """Pairs of the same bytes, whether or not they can be decoded; empty files are no photograph."""
     seen: dict[str, list[Fingerprint]] = {}
     for item in [] if within else one:
         seen.setdefault(item.sha256, []).append(item)
     for item in two:
-        for twin in seen.get(item.sha256, []):
+        for twin in [] if item.sha256 == NOTHING else seen.get(item.sha256, []):
             yield Pair(twin, item, "identical", 1.0 if item.signature else float("nan"), "the same bytes")
         if within:
             seen.setdefault(item.sha256, []).append(item)
@@ -198,6 +204,11 @@ def _distances(a: Floats, b: Floats) -> Floats:
     one, two = a[:, DISC > 0], b[:, DISC > 0]
     square = (one**2).sum(1)[:, None] + (two**2).sum(1)[None] - 2 * one @ two.T
     return np.asarray(np.sqrt(np.maximum(square, 0) / one.shape[1]), dtype=np.float32)
+
+
+def _fine(signature: Floats) -> Floats:
+    """What is left of a signature (SIDE, SIDE) without its smooth part."""
+    return np.asarray(signature - cv2.GaussianBlur(signature, (0, 0), 2.0), dtype=np.float32)
 
 
 def _correlation(a: Floats, b: Floats) -> float:

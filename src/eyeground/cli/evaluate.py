@@ -13,7 +13,7 @@ from eyeground.cli.cohort_options import CohortSource
 from eyeground.cli.console import note, out, parse, print_json, track, warn
 from eyeground.cli.tables import number, print_judgement
 from eyeground.runs.evaluate import OFFICIAL, Question, evaluate, save
-from eyeground.runs.machine import Machine
+from eyeground.runs.machine import Place
 from eyeground.runs.model import load
 from eyeground.splits import Split
 
@@ -43,18 +43,18 @@ class Flags:
     """Also write evaluation.json and predictions.csv into this folder."""
     json: bool = False
     """Print one JSON object and nothing else."""
-    machine: Annotated[Machine, FLAT] = field(default_factory=Machine)
+    place: Annotated[Place, FLAT] = field(default_factory=Place)
 
 
 def main(argv: Sequence[str]) -> int:
     flags = parse(Flags, argv, "evaluate")
-    model = load(flags.bundle, flags.machine.accelerator)
+    model = load(flags.bundle, flags.place)
     cohort = flags.source.read()
     split = Split.load(flags.split) if flags.split else None
     question = Question(
         cohort, split, flags.part, flags.both_eyes, flags.map_thresholds, flags.other_cohort, flags.draws
     )
-    answer = evaluate(model, question, flags.machine, track, note)
+    answer = evaluate(model, question, flags.place, track, note)
     judgement = answer.judgement
     if flags.out:
         save(answer, flags.out, model.bundle.vocabulary.codes)

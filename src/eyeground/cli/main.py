@@ -56,8 +56,13 @@ def run(argv: Sequence[str]) -> int:
         sys.stdout.write(f"eyeground {__version__}\n")
         return 0
     name, rest = find(argv)
-    module = importlib.import_module(f"eyeground.cli.{COMMANDS[name][0]}")
-    return int(module.main(rest))
+    try:
+        module = importlib.import_module(f"eyeground.cli.{COMMANDS[name][0]}")
+        return int(module.main(rest))
+    except ModuleNotFoundError as error:
+        if error.name not in ("torch", "torchvision", "timm", "lightning"):
+            raise
+        raise UsageError(f"'{name}' needs {error.name}: pip install 'eyeground[train]'") from error
 
 
 def main(argv: Sequence[str] | None = None) -> int:

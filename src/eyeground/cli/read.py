@@ -13,7 +13,7 @@ from eyeground.cli.console import note, out, parse, print_json, warn
 from eyeground.errors import UsageError
 from eyeground.report import terminal
 from eyeground.runs.model import load
-from eyeground.runs.read import Request, read_visit, save
+from eyeground.runs.read import Request, check_out, read_visit, save
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ def main(argv: Sequence[str]) -> int:
     if flags.age is not None and not 0 <= flags.age <= 130:
         raise UsageError(f"--age {flags.age:g} is not an age in years")
     left, right = (None if path == "-" else Path(path) for path in (flags.left, flags.right))
+    check_out(flags.out)
     model = load(flags.bundle)
     result = read_visit(model, Request(left, right, flags.age, flags.sex, flags.visit))
     save(result, flags.out)

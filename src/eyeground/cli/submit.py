@@ -10,7 +10,7 @@ from typing import Annotated
 import tyro
 
 from eyeground.cli.console import note, parse, track
-from eyeground.runs.machine import Machine
+from eyeground.runs.machine import Place
 from eyeground.runs.model import load
 from eyeground.runs.submit import Order, submit
 
@@ -29,13 +29,13 @@ class Flags:
     """CSV or workbook whose IDs say which patients and in which order; default: all, by ascending ID."""
     map_thresholds: bool = False
     """Map each label's frozen threshold to 0.5, where the challenge's script cuts."""
-    machine: Annotated[Machine, tyro.conf.arg(name="")] = field(default_factory=Machine)
+    place: Annotated[Place, tyro.conf.arg(name="")] = field(default_factory=Place)
 
 
 def main(argv: Sequence[str]) -> int:
     flags = parse(Flags, argv, "submit")
-    model = load(flags.bundle, flags.machine.accelerator)
+    model = load(flags.bundle, flags.place)
     order = Order(flags.images, flags.template, flags.out, flags.map_thresholds)
-    rows = submit(model, order, flags.machine, track, note)
+    rows = submit(model, order, flags.place, track, note)
     note(f"{flags.out} written, {rows} patients")
     return 0

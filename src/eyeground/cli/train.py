@@ -75,10 +75,10 @@ def _flags(method: str, parts: Mapping[str, type], values: Mapping[str, Any], wh
     for key in values:
         if key not in owners:
             raise UsageError(f"unknown key '{key}' in {where}{nearest(key, owners)} (method {method})")
-    fields: list[Any] = [
-        ("source", Annotated[CohortSource, FLAT]),
-        ("command", Annotated[Command, FLAT]),
-    ]
+    command = dataclasses.make_dataclass(
+        "Command", [("method", str, dataclasses.field(default=method))], bases=(Command,), frozen=True
+    )
+    fields: list[Any] = [("source", Annotated[CohortSource, FLAT]), ("command", Annotated[command, FLAT])]
     for part, kind in parts.items():
         mine = {key: value for key, value in values.items() if owners[key] == part}
         default: Any = fill(kind, mine, where)

@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from eyeground.batches import Batch, Output
+from eyeground.errors import UsageError
 from eyeground.losses.masked import asymmetric, binary_cross_entropy
 from eyeground.nets.fusion import FEATURE_FUSIONS, LOGIT_FUSIONS
 from eyeground.nets.trunk import make_trunk
@@ -51,6 +52,14 @@ class Config:
     """Binary cross-entropy, or the asymmetric loss (Ben-Baruch et al., 2021)."""
     pos_weight: Literal["none", "balanced"] = "none"
     """balanced: a present label weighs sqrt(absent / present) of the training eyes, at most 10 (bce only)."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.dropout < 1:
+            raise UsageError(f"--dropout must be in [0, 1), not {self.dropout}")
+        if self.loss == "asymmetric" and self.pos_weight != "none":
+            raise UsageError("--pos-weight balanced has no part in the asymmetric loss; use one of the two")
+        if min(self.eye_weight, self.visit_weight) < 0 or self.eye_weight + self.visit_weight == 0:
+            raise UsageError("--eye-weight and --visit-weight must not be negative, and not both 0")
 
 
 class PairNet(nn.Module):

@@ -78,7 +78,7 @@ def read_truth(path: Path) -> Truth:
     values = {"0": 0.0, "1": 1.0, "": np.nan}
     for r, (number, cells) in enumerate(table.rows):
         for c, column in enumerate(columns):
-            text = _plain_number(cells[column])
+            text = plain_number(cells[column])
             if text not in values:
                 hint = "mend the cell" if odir else "keep only the ID and the label columns, or mend the cell"
                 raise DataError(f"{path}, row {number}, column '{codes[c]}': '{text}' is not 0, 1 or empty; {hint}")
@@ -210,7 +210,7 @@ def _ids(table: Table, key: str) -> tuple[str, ...]:
     column = table.column(key)
     seen: dict[str, int] = {}
     for number, cells in table.rows:
-        name = _plain_number(cells[column])
+        name = plain_number(cells[column])
         if not name:
             raise DataError(f"{table.path}, row {number} has no ID; give it one or remove the row")
         if name in seen:
@@ -219,7 +219,7 @@ def _ids(table: Table, key: str) -> tuple[str, ...]:
     return tuple(seen)
 
 
-def _plain_number(text: str) -> str:
+def plain_number(text: str) -> str:
     """A whole number that a spreadsheet wrote as '1.0' reads as '1'; anything else stays as it is."""
     return re.sub(r"^(\d+)\.0+$", r"\1", text.strip())
 

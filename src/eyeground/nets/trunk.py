@@ -84,6 +84,8 @@ def make_trunk(name: str, weights: str, size: int) -> Trunk:
     except OSError as error:
         text = f"ImageNet weights of '{name}' can't be fetched; give --trunk-weights FILE.safetensors or none"
         raise UsageError(f"{text} ({type(error).__name__})") from error
+    if hasattr(body, "pre_logits"):  # VGG keeps its dense layers, which a feature map never reaches
+        body.pre_logits = nn.Identity()
     config = body.pretrained_cfg
     record = TrunkRecord(name, Path(weights).name, tuple(config["mean"]), tuple(config["std"]))
     return Trunk(body, int(body.num_features), record)

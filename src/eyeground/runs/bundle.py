@@ -147,14 +147,16 @@ def _manifest(folder: Path) -> dict[str, Any]:
         hint = f"; did you mean {inner}?" if (inner / "manifest.json").is_file() else ""
         raise BundleError(f"no bundle at {folder}: there is no manifest.json{hint}")
     manifest = _json(path)
-    version = manifest.get("format")
-    if not isinstance(version, int) or not isinstance(manifest.get("files"), dict):
+    version = manifest.get("format") if isinstance(manifest, dict) else None
+    if not isinstance(version, int):
         raise BundleError(f"{path} is not a bundle's manifest")
     if version > FORMAT:
         raise BundleError(
             f"bundle {folder} has format {version} (made by eyeground {manifest.get('eyeground_version')}), this is "
             f"eyeground {__version__} and knows formats up to {FORMAT}; update eyeground"
         )
+    if not isinstance(manifest.get("files"), dict) or not isinstance(manifest.get("digest"), str):
+        raise BundleError(f"{path} is not whole: it has no files or no digest; copy the whole folder again")
     return manifest
 
 

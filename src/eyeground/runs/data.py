@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -13,10 +13,12 @@ from eyeground.errors import DataError, ImageError
 from eyeground.images.cache import CacheEntry, prepare_all
 from eyeground.images.prepare import Preprocessing
 from eyeground.progress import Track
-from eyeground.records import Visit
+from eyeground.records import State, Visit
 from eyeground.runs.machine import Machine
+from eyeground.vocabulary import Vocabulary
 
-Pairs = dict[str, tuple[CacheEntry | None, CacheEntry | None]]
+Pair = tuple[CacheEntry | None, CacheEntry | None]
+Pairs = dict[str, Pair]
 
 
 @dataclass(frozen=True)
@@ -37,12 +39,43 @@ class PreparedVisits:
             if entry is not None
         }
 
+    def seen_labels(self, vocabulary: Vocabulary) -> PreparedVisits:
+        """The same visits, with the labels that the eyes which are there bear out; see `decided`."""
+        visits = tuple(replace(visit, labels=decided(visit, self.eyes[visit.id], vocabulary)) for visit in self.visits)
+        return replace(self, visits=visits)
+
     def hold(self, ids: Sequence[str], labels: int, machine: Machine, device: torch.device) -> VisitSet:
         """The visits of these ids, in this order; those without a readable eye (see `unreadable`) are left out."""
         known = {visit.id: visit for visit in self.visits}
         chosen = [known[i] for i in ids if i in known]
         eyes = [self.eyes[visit.id] for visit in chosen]
         return VisitSet(chosen, eyes, labels, machine.keep, device, machine.workers)
+
+
+def decided(visit: Visit, eyes: Pair, vocabulary: Vocabulary) -> tuple[State, ...]:
+    """A visit's labels as far as the eyes that can be seen bear them out.
+
+    A label whose finding is in the eye that is not there (or Normal denied by it) becomes unknown: the photograph that
+    would show it is missing. With both eyes seen nothing changes.
+    """
+    if all(eyes):
+        return visit.labels
+    shown = next((eye for eye, entry in zip(visit.eyes, eyes, strict=True) if entry is not None), None)
+    if shown is None:
+        return (None,) * len(vocabulary)
+    return tuple(
+        state
+        if state == mine or (state == 0 and label.visit == "any") or (state == 1 and label.visit == "all")
+        else None
+        for label, state, mine in zip(vocabulary.labels, visit.labels, shown.labels, strict=True)
+    )
+
+
+def one_eyed(visits: Sequence[Visit], eyes: Pairs, vocabulary: Vocabulary) -> dict[str, int]:
+    """How many visits are judged by one eye, and how many of those have a label that this eye does not bear out."""
+    alone = [visit for visit in visits if None in eyes[visit.id]]
+    hidden = sum(decided(visit, eyes[visit.id], vocabulary) != visit.labels for visit in alone)
+    return {"visits": len(alone), "labels_of_the_unseen_eye": hidden}
 
 
 def prepare_visits(

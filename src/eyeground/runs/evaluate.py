@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 
 from eyeground.errors import DataError
 from eyeground.files import write_json
-from eyeground.leaks import audit, fingerprints
+from eyeground.leaks import Fingerprint, audit, fingerprints
 from eyeground.metrics.intervals import Bootstrap, intervals
 from eyeground.metrics.judge import judge
 from eyeground.metrics.predictions import write_predictions
 from eyeground.metrics.thresholds import map_to_half
 from eyeground.progress import Track
 from eyeground.records import Cohort, Visit, label_arrays
-from eyeground.runs.data import prepare_visits
-from eyeground.runs.machine import Machine
+from eyeground.runs.data import one_eyed, prepare_visits
+from eyeground.runs.machine import Place
 from eyeground.runs.model import Model
 from eyeground.splits import Split
 
@@ -53,7 +53,7 @@ class Answer:
     probability: NDArray[np.float64]
 
 
-def evaluate(model: Model, question: Question, machine: Machine, track: Track, say: Callable[[str], None]) -> Answer:
+def evaluate(model: Model, question: Question, place: Place, track: Track, say: Callable[[str], None]) -> Answer:
     """Judges a model.
 
     Raises:
@@ -67,8 +67,12 @@ def evaluate(model: Model, question: Question, machine: Machine, track: Track, s
             f"the bundle answers {ours}, the cohort {cohort.root} has {theirs}; judge it on the same labels"
         )
     split, part, visits = _visits(model, question, say)
-    found = _audit(model, question, part, visits, machine.workers, track)
-    prepared = prepare_visits(visits, bundle.preprocessing, machine.cache_path(), machine.workers, track)
+    prints = fingerprints(visits, place.workers, track)
+    gone = _against_split(split, part, prints, model)
+    for name in gone:
+        say(f"not there any more: {name}")
+    found = _audit(model, question, part, prints)
+    prepared = prepare_visits(visits, bundle.preprocessing, place.cache_path(), place.workers, track)
     for text in prepared.unreadable:
         say(f"left out: {text}")
     chosen = [visit for visit in prepared.visits if not question.both_eyes or all(prepared.eyes[visit.id])]
@@ -97,6 +101,8 @@ def evaluate(model: Model, question: Question, machine: Machine, track: Track, s
         "probabilities": "mapped" if question.map_thresholds else "calibrated",
         "leak_audit": found,
         "unreadable": list(prepared.unreadable),
+        "not_there": list(gone),
+        "one_eye": one_eyed(chosen, prepared.eyes, bundle.vocabulary),
         "bundle": {"digest": bundle.digest, "method": bundle.config["method"]["name"]},
         "cohort": {"layout": cohort.layout, "visits": len(cohort), "with_images": len(cohort.with_images())},
     }
@@ -113,19 +119,45 @@ def _visits(model: Model, question: Question, say: Callable[[str], None]) -> tup
     unknown = split.check_against(cohort)
     if unknown:
         say(f"{len(unknown)} visits with images are not in the split and are not judged: {', '.join(unknown[:5])}")
-    wanted = set(split.fold(int(model.bundle.config["data"]["fold"]) if len(split.folds) > 1 else 0).part(part))
+    wanted = set(split.fold(_fold(model, split)).part(part))
     return split, part, [visit for visit in cohort.with_images() if visit.id in wanted]
 
 
-def _audit(
-    model: Model, question: Question, part: str, visits: Sequence[Visit], workers: int, track: Track
-) -> dict[str, Any]:
+def _fold(model: Model, split: Split) -> int:
+    """The bundle's own fold; a hold-out has only one."""
+    return int(model.bundle.config["data"]["fold"]) if len(split.folds) > 1 else 0
+
+
+def _against_split(split: Split | None, part: str, prints: Sequence[Fingerprint], model: Model) -> tuple[str, ...]:
+    """Photographs of the part that are not on disk any more.
+
+    Raises:
+        DataError: photographs that are not those the split was made on.
+    """
+    if split is None:
+        return ()
+    known = {(one.visit, one.side): one for one in split.fingerprints_of(split.fold(_fold(model, split)).part(part))}
+    there = {(one.visit, one.side): one for one in prints}
+    changed = [
+        two.name
+        for key, two in there.items()
+        if key not in known or (two.signature and two.sha256 != known[key].sha256)
+    ]
+    if changed:
+        raise DataError(
+            f"{len(changed)} photographs are not those the split was made on ({', '.join(changed[:3])}); "
+            "use the cohort it was made for, or make the split again"
+        )
+    return tuple(one.name for key, one in known.items() if key not in there)
+
+
+def _audit(model: Model, question: Question, part: str, prints: Sequence[Fingerprint]) -> dict[str, Any]:
     """The leak audit as a record. Parts that hold training visits on purpose are stamped; a leak elsewhere fails."""
     own = Split.load(model.bundle.split)
     parts = own.fold(int(model.bundle.config["data"]["fold"]))
     trained = own.fingerprints_of(parts.train + (() if part == "val" else parts.val))
     same = not question.other_cohort and _family(own.layout) == _family(question.cohort.layout)
-    found = audit(trained, fingerprints(visits, workers, track), same_cohort=same)
+    found = audit(trained, prints, same_cohort=same)
     record = found.to_dict()
     asked = part in ("train", "all") and (question.split is not None or question.part is not None)
     if asked and not found.passed:

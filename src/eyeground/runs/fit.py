@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from lightning.fabric import Fabric
 from safetensors.torch import save
 from torch import nn
 
 from eyeground import DISCLAIMER, __version__
 from eyeground.batches import VisitSet
 from eyeground.errors import DataError, UsageError
-from eyeground.files import digest
+from eyeground.files import digest, sha256_of
 from eyeground.images.prepare import Preprocessing
 from eyeground.leaks import audit
 from eyeground.metrics.calibration import Calibration, fit_temperature
@@ -69,7 +70,7 @@ def fit(plan: Plan, track: Track, say: Say, tensorboard: bool = False) -> Path:
     unknown = plan.split.check_against(plan.cohort)
     if unknown:
         say(f"{len(unknown)} visits with images are not in the split and take no part: {', '.join(unknown[:5])}")
-    _audit(plan.split, parts)
+    require_no_leak(plan.split, parts)
     recipe = plan.recipe
     preprocessing = Preprocessing(size=recipe.size, enhance=recipe.enhance)
     chosen = set(parts.train + parts.val)
@@ -78,7 +79,9 @@ def fit(plan: Plan, track: Track, say: Say, tensorboard: bool = False) -> Path:
     prepared = prepare_visits(visits, preprocessing, machine.cache_path(), machine.workers, track)
     for text in prepared.unreadable:
         say(f"left out: {text}")
-    _unchanged(plan.split, prepared)
+    _unchanged(plan.split, parts, prepared)
+    if recipe.one_eye == "seen":
+        prepared = prepared.seen_labels(plan.cohort.vocabulary)
     job = _job(plan, parts, preprocessing)
     fabric = launch(machine, recipe.precision)
     labels = len(plan.cohort.vocabulary)
@@ -97,22 +100,30 @@ def fit(plan: Plan, track: Track, say: Say, tensorboard: bool = False) -> Path:
     model = train(job, sets, fabric, track, lambda row: _log(row, recipe, say, logger))
     folder = plan.out / "bundle"
     if fabric.is_global_zero:
-        _write(folder, plan, job, preprocessing, model, sets[1])
+        _write(plan, preprocessing, model, sets, fabric)
         say(f"{folder} written after {time.perf_counter() - started:.0f} s")
     fabric.barrier()
     return folder
 
 
-def _audit(split: Split, parts: Parts) -> None:
+def require_no_leak(split: Split, parts: Parts) -> None:
+    """Raises `LeakError` when a patient or photograph of the training part is in the validation or test part."""
     train_prints = split.fingerprints_of(parts.train)
     for other in (parts.val, parts.test):
         found = audit(train_prints, split.fingerprints_of(other), same_cohort=True)
         found.require()
 
 
-def _unchanged(split: Split, prepared: PreparedVisits) -> None:
-    """Photographs must be those that the split was made (and audited) on."""
+def _unchanged(split: Split, parts: Parts, prepared: PreparedVisits) -> None:
+    """Photographs must be those that the split was made (and audited) on, and all of them."""
     hashes = prepared.hashes()
+    readable = [one for one in split.fingerprints_of(parts.train + parts.val) if one.signature]
+    gone = [one.name for one in readable if (one.visit, one.side) not in hashes]
+    if gone:
+        raise DataError(
+            f"{len(gone)} photographs of the split are not there or can't be read any more ({', '.join(gone[:3])}); "
+            "bring them back, or make the split again"
+        )
     known: dict[tuple[str, str], str] = {(one.visit, one.side): one.sha256 for one in split.fingerprints}
     changed = [f"{visit} {side}" for (visit, side), value in hashes.items() if known.get((visit, side)) != value]
     if changed:
@@ -131,8 +142,16 @@ def _job(plan: Plan, parts: Parts, preprocessing: Preprocessing) -> Job:
         "fold": plan.fold,
         "devices": plan.machine.devices * plan.machine.nodes,
     }
+    chosen = set(parts.train + parts.val)
     photographs = sorted(one.sha256 for one in plan.split.fingerprints_of(parts.train + parts.val))
-    key = digest([described, photographs, preprocessing.digest, __version__])
+    labels = [
+        [visit.id, visit.labels, [eye.labels if eye else None for eye in visit.eyes]]
+        for visit in plan.cohort.visits
+        if visit.id in chosen
+    ]
+    weights = Path(getattr(plan.config, "trunk_weights", ""))
+    described["labels"] = digest(labels)[:12]
+    key = digest([described, photographs, preprocessing.digest, sha256_of(weights) if weights.is_file() else None])
     return Job(plan.method, plan.config, plan.recipe, plan.cohort.vocabulary, described, key, plan.out)
 
 
@@ -152,21 +171,24 @@ class _Tensorboard:
 
     def add(self, row: dict[str, Any]) -> None:
         for name, value in row.items():
-            self.writer.add_scalar(name, value, row["epoch"])
+            if value is not None:
+                self.writer.add_scalar(name, value, row["epoch"])
         self.writer.flush()
 
 
 def _log(row: dict[str, Any], recipe: Recipe, say: Say, logger: _Tensorboard | None) -> None:
-    scores = "  ".join(f"{key[4:]} {value:.3f}" for key, value in row.items() if key.startswith("val_"))
+    found = {key[4:]: value for key, value in row.items() if key.startswith("val_")}
+    scores = "  ".join(f"{key} {'undefined' if value is None else f'{value:.3f}'}" for key, value in found.items())
     say(f"epoch {row['epoch']}/{recipe.epochs}  loss {row['loss_total']:.4f}  {scores}  {row['seconds']:.0f} s")
     if logger is not None:
         logger.add(row)
 
 
 def _write(
-    folder: Path, plan: Plan, job: Job, preprocessing: Preprocessing, model: nn.Module, validation: VisitSet
+    plan: Plan, preprocessing: Preprocessing, model: nn.Module, sets: tuple[VisitSet, VisitSet], fabric: Fabric
 ) -> None:
     """Fixes calibration, thresholds and evidence scale on the validation part, and writes the bundle."""
+    training, validation = sets
     recipe, vocabulary = plan.recipe, plan.cohort.vocabulary
     found = predict(model, validation, recipe.batch_size, recipe.laterality, plan.mirrored, evidence=True)
     truth, known = validation.labels.numpy(), validation.known.numpy()
@@ -184,7 +206,10 @@ def _write(
                 "layout": plan.cohort.layout,
                 "fold": plan.fold,
                 "split_hash": plan.split.hash,
-                "train_visits": len(plan.split.fold(plan.fold).train),
+                "train_visits": len(training),
+                "precision": fabric._precision.precision,
+                "processes": fabric.world_size,
+                "device": fabric.device.type,
                 "eyeground_version": __version__,
             },
         },
@@ -204,12 +229,11 @@ def _write(
             "evidence_scale": evidence_scale(found.evidence, [label.visit == "all" for label in vocabulary.labels]),
         },
     }
-    texts = {"card.md": _card(plan, calibration, len(validation)), "LICENSE": license_text()}
-    with bundle.writing(folder, tables, texts) as aside:
+    texts = {"card.md": _card(plan, calibration, len(training), len(validation)), "LICENSE": license_text()}
+    with bundle.writing(plan.out / "bundle", tables, texts) as aside:
         plan.split.save(aside / "split.json")
         weights = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
-        metadata = {"eyeground": __version__, "job": job.digest}
-        (aside / "weights.safetensors").write_bytes(save(weights, metadata))
+        (aside / "weights.safetensors").write_bytes(save(weights, {"eyeground": __version__}))
 
 
 def _portable(config: Any) -> dict[str, Any]:
@@ -238,9 +262,8 @@ def license_text() -> str:
     return (resources.files("eyeground.runs") / "bundle_license.md").read_text(encoding="utf-8")
 
 
-def _card(plan: Plan, calibration: Calibration, n_val: int) -> str:
+def _card(plan: Plan, calibration: Calibration, n_train: int, n_val: int) -> str:
     """What a reader must know before using the model; only what the run itself proves."""
-    parts = plan.split.fold(plan.fold)
     return f"""# Model card
 
 {DISCLAIMER}
@@ -248,7 +271,7 @@ def _card(plan: Plan, calibration: Calibration, n_val: int) -> str:
 | | |
 |---|---|
 | made by | eyeground {__version__}, method `{plan.method}` |
-| trained on | {len(parts.train)} visits (`{plan.cohort.layout}`), split {plan.split.hash[:12]}, fold {plan.fold} |
+| trained on | {n_train} visits (`{plan.cohort.layout}`), split {plan.split.hash[:12]}, fold {plan.fold} |
 | labels | {", ".join(f"{label.code} {label.name}" for label in plan.cohort.vocabulary.labels)} |
 | input | colour fundus photographs, left and right, cropped to the field of view, {plan.recipe.size} px |
 | epoch, temperature and thresholds chosen on | {n_val} validation visits (temperature {calibration.temperature:.2f}) |

@@ -11,6 +11,7 @@ import torch
 from lightning.fabric import Fabric
 
 from eyeground.batches import Keep
+from eyeground.errors import UsageError
 
 
 def cache_folder() -> Path:
@@ -19,27 +20,44 @@ def cache_folder() -> Path:
 
 
 @dataclass(frozen=True)
-class Machine:
-    """The hardware's side of a command."""
+class Place:
+    """Where answers are computed, and where prepared photographs are kept."""
 
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"
     """Which kind of device computes."""
-    devices: int = 1
-    """Devices (CPU: processes) on each node."""
-    nodes: int = 1
-    """Nodes, started by the usual launcher (torchrun, SLURM)."""
     workers: int = 2
     """Processes that prepare photographs and read ahead."""
-    keep: Keep = "auto"
-    """Where cropped photographs live while training: device, memory, disk, or auto."""
     cache: Path | None = None
     """Folder of prepared photographs; default EYEGROUND_CACHE or ~/.cache/eyeground."""
-    threads: int = 0
-    """Processor threads for torch; 0 leaves its default."""
 
     def cache_path(self) -> Path:
         """The folder of prepared photographs in use."""
         return self.cache or cache_folder()
+
+    def kind(self) -> Literal["cpu", "cuda"]:
+        """The device kind in use. Raises `UsageError` when a GPU is asked for and there is none."""
+        there = torch.cuda.is_available()
+        if self.accelerator == "cuda" and not there:
+            raise UsageError("--accelerator cuda: torch finds no CUDA device here; use cpu or auto")
+        return "cuda" if there and self.accelerator != "cpu" else "cpu"
+
+
+@dataclass(frozen=True)
+class Machine(Place):
+    """The hardware's side of a training run."""
+
+    devices: int = 1
+    """Devices (CPU: processes) on each node."""
+    nodes: int = 1
+    """Nodes, started by the usual launcher (torchrun, SLURM)."""
+    keep: Keep = "auto"
+    """Where cropped photographs live while training: device, memory, disk, or auto."""
+    threads: int = 0
+    """Processor threads for torch; 0 leaves its default."""
+
+    def __post_init__(self) -> None:
+        if self.devices < 1 or self.nodes < 1:
+            raise UsageError(f"--devices {self.devices} on --nodes {self.nodes}: both are at least 1")
 
 
 def choose_precision(asked: str, accelerator: str) -> str:
@@ -56,9 +74,9 @@ def launch(machine: Machine, precision: str) -> Fabric:
     """Starts Fabric on the chosen device(s); with several processes this call returns in each of them."""
     if machine.threads:
         torch.set_num_threads(machine.threads)
-    accelerator = machine.accelerator
-    if accelerator == "auto":
-        accelerator = "cuda" if torch.cuda.is_available() else "cpu"
+    accelerator = machine.kind()
+    if accelerator == "cuda" and machine.devices > torch.cuda.device_count():
+        raise UsageError(f"--devices {machine.devices}: there are {torch.cuda.device_count()} GPUs here")
     fabric = Fabric(
         accelerator=accelerator,
         devices=machine.devices,

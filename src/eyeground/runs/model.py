@@ -16,6 +16,7 @@ from eyeground.images.cache import CacheEntry
 from eyeground.methods import find_method
 from eyeground.records import Visit
 from eyeground.runs.bundle import Bundle, load_bundle
+from eyeground.runs.machine import Place
 from eyeground.runs.predict import Predictions, predict
 from eyeground.runs.recipe import Recipe
 from eyeground.settings import fill
@@ -40,7 +41,7 @@ class Model:
         return predict(self.network, data, self.recipe.batch_size, self.recipe.laterality, mirrored, evidence)
 
 
-def load(folder: Path, accelerator: str = "auto") -> Model:
+def load(folder: Path, place: Place | None = None) -> Model:
     """Loads a bundle: the network and everything that belongs to it.
 
     Raises:
@@ -58,9 +59,8 @@ def load(folder: Path, accelerator: str = "auto") -> Model:
         network.load_state_dict(load_file(str(bundle.weights)))
     except RuntimeError as error:
         raise BundleError(
-            f"the weights in {folder} do not fit its config.toml: {str(error).splitlines()[0]}"
+            f"the weights in {folder} do not fit its config.toml: {str(error).splitlines()[-1].strip()}"
         ) from error
-    use_cuda = accelerator == "cuda" or (accelerator == "auto" and torch.cuda.is_available())
-    device = torch.device("cuda" if use_cuda else "cpu")
+    device = torch.device((place or Place()).kind())
     network = network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     return Model(bundle, network, recipe, method.maps(config), device)

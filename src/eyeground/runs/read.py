@@ -95,8 +95,7 @@ def save(result: Result, folder: Path) -> None:
     Raises:
         DataError: no space or permission, or `folder` is there and is not an earlier reading.
     """
-    if folder.exists() and any(folder.iterdir()) and not (folder / "reading.json").is_file():
-        raise DataError(f"{folder} is not empty and not an earlier reading; choose another --out")
+    check_out(folder)
     scale = result.reading.evidence_scale
     with folder_aside(folder) as place:
         write_json(place / "reading.json", result.reading.to_dict())
@@ -112,6 +111,14 @@ def save(result: Result, folder: Path) -> None:
                 (place / name).write_bytes(png(blend(picture, heat, OPACITY)))
 
 
+def check_out(folder: Path) -> None:
+    """Raises `DataError` when `folder` is a file, or holds something that is not an earlier reading."""
+    if folder.is_file():
+        raise DataError(f"{folder} is a file; --out takes a folder")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "reading.json").is_file():
+        raise DataError(f"{folder} is not empty and not an earlier reading; choose another --out")
+
+
 def _eyes(
     request: Request, preprocessing: Preprocessing
 ) -> tuple[list[CacheEntry | None], list[EyeReading], list[str]]:
@@ -120,6 +127,8 @@ def _eyes(
     eyes: list[EyeReading] = []
     reasons: list[str] = []
     for side, path in zip(SIDES, (request.left, request.right), strict=True):
+        if path is not None and not path.exists():
+            raise DataError(f"no file {path}; check the {side} eye's path, or give '-' where there is no photograph")
         if path is None:
             pair.append(None)
             eyes.append(EyeReading(side, "missing", "no photograph was given"))
@@ -149,7 +158,7 @@ def _eyes(
 
 def _without_path(text: str, path: Path) -> str:
     """The reason without the file's name, which may identify a patient."""
-    return text.replace(str(path), "the photograph").replace(path.name, "the photograph")
+    return text.replace(str(path), "the photograph")
 
 
 def _findings(

@@ -53,6 +53,8 @@ class Recipe:
     """Largest relative change of saturation."""
     laterality: Literal["swap", "canonical", "keep"] = "swap"
     """swap: a mirrored visit exchanges its eyes; canonical: right eyes are always mirrored; keep: neither."""
+    one_eye: Literal["seen", "visit"] = "seen"
+    """Visits with one eye: learn the labels that this eye bears out, or all of the visit's."""
     threshold_rule: Literal["f1", "youden", "fixed"] = "f1"
     """How each label's threshold is chosen on the validation part."""
     seed: int = 0
@@ -62,6 +64,12 @@ class Recipe:
         for name, low in (("size", 32), ("epochs", 1), ("batch_size", 1)):
             if getattr(self, name) < low:
                 raise UsageError(f"--{name.replace('_', '-')} must be at least {low}, not {getattr(self, name)}")
+        for name in ("weight_decay", "clip", "rotate", "zoom", "shift", "brightness", "contrast", "saturation"):
+            if getattr(self, name) < 0:
+                raise UsageError(f"--{name.replace('_', '-')} must not be negative, not {getattr(self, name)}")
+        for name in ("zoom", "brightness", "contrast", "saturation", "warmup"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UsageError(f"--{name} must be in [0, 1), not {getattr(self, name)}")
         if not 0 <= self.ema < 1:
             raise UsageError(f"--ema must be in [0, 1), not {self.ema}")
         if not (math.isfinite(self.lr) and self.lr > 0):

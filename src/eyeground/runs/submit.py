@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eyeground.errors import DataError
-from eyeground.metrics.predictions import read_table, write_predictions
+from eyeground.metrics.predictions import plain_number, read_table, write_predictions
 from eyeground.metrics.thresholds import map_to_half
 from eyeground.progress import Track
 from eyeground.records import SIDES, Eye, Visit
 from eyeground.runs.data import prepare_visits
-from eyeground.runs.machine import Machine
+from eyeground.runs.machine import Place
 from eyeground.runs.model import Model
 
 NAME = re.compile(r"^(?P<id>.+)_(?P<side>left|right)\.(jpe?g|png|tiff?|bmp)$", re.IGNORECASE)
@@ -29,7 +29,7 @@ class Order:
     map_thresholds: bool = False
 
 
-def submit(model: Model, order: Order, machine: Machine, track: Track, say: Callable[[str], None]) -> int:
+def submit(model: Model, order: Order, place: Place, track: Track, say: Callable[[str], None]) -> int:
     """Writes the file `ID,<labels>`; returns the number of rows.
 
     Raises:
@@ -49,7 +49,7 @@ def submit(model: Model, order: Order, machine: Machine, track: Track, say: Call
     blank: tuple[None, ...] = (None,) * len(model.bundle.vocabulary)
     visits = [_visit(name, found[name], blank) for name in ids]
     bundle = model.bundle
-    prepared = prepare_visits(visits, bundle.preprocessing, machine.cache_path(), machine.workers, track)
+    prepared = prepare_visits(visits, bundle.preprocessing, place.cache_path(), place.workers, track)
     for text in prepared.unreadable:
         say(f"can't be read: {text}")
     lost = [name for name in ids if name not in prepared.eyes]
@@ -96,7 +96,7 @@ def _template_ids(path: Path) -> list[str]:
     """IDs in the template's order: the column ID, else the first. Raises `DataError` for a repeated one."""
     table = read_table(path)
     column = table.header.index("ID") if "ID" in table.header else 0
-    ids = [cells[column] for _, cells in table.rows]
+    ids = [plain_number(cells[column]) for _, cells in table.rows]
     repeated = next((name for here, name in enumerate(ids) if name in ids[:here]), None)
     if repeated is not None:
         raise DataError(f"{path} names patient {repeated} twice; keep one row each")

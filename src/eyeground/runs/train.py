@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from eyeground.augment import Augmentation, apply, canonical, draw
 from eyeground.batches import Batch, VisitSet
-from eyeground.errors import TrainingError
+from eyeground.errors import TrainingError, UsageError
 from eyeground.methods import find_method
 from eyeground.metrics.calibration import sigmoid
 from eyeground.metrics.judge import judge
@@ -38,7 +38,10 @@ Logger = Callable[[dict[str, Any]], None]
 
 @dataclass(frozen=True)
 class Job:
-    """What decides the result of a training run, but for the photographs themselves (`data` is their digest)."""
+    """What decides the result of a training run.
+
+    `described` says it in words, `digest` covers that and the data: labels, photographs, preprocessing, trunk weights.
+    """
 
     method: str
     config: Any
@@ -80,10 +83,16 @@ class Trainee:
         }
 
     def resume(self, state: checkpoint.State) -> None:
+        try:
+            self.model.module.load_state_dict(state["model"])
+            self.average.load_state_dict(state["average"])
+            self.optimizer.load_state_dict(state["optimizer"])
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise UsageError(
+                f"the run's checkpoint does not fit this version of the model ({str(error).splitlines()[-1].strip()}); "
+                "choose another --out"
+            ) from error
         self.epoch, self.history, self.best = state["epoch"], state["history"], state["best"]
-        self.model.module.load_state_dict(state["model"])
-        self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
 
     @torch.no_grad()
     def follow(self, decay: float, step: int) -> None:
@@ -124,8 +133,9 @@ def train(
         except (torch.OutOfMemoryError, RuntimeError) as error:
             raise _memory(error, job.recipe) from error
         row = {"epoch": trainee.epoch + 1, **losses, **scores, "seconds": round(time.perf_counter() - started, 1)}
-        best = max((old["select"] for old in trainee.history), default=-1.0)
-        if job.recipe.select == "last" or scores["select"] > best:
+        judged = [old["select"] for old in trainee.history if old["select"] is not None]
+        score = scores["select"]  # None where no label has both kinds: then the latest weights are kept
+        if job.recipe.select == "last" or score is None or score > max(judged, default=-1.0):
             trainee.best = {key: value.detach().cpu().clone() for key, value in trainee.average.state_dict().items()}
         trainee.history.append(row)
         trainee.epoch += 1
@@ -206,16 +216,16 @@ def _memory(error: Exception, recipe: Recipe) -> Exception:
     return error
 
 
-def _validate(job: Job, model: nn.Module, data: VisitSet, fabric: Fabric) -> dict[str, float]:
+def _validate(job: Job, model: nn.Module, data: VisitSet, fabric: Fabric) -> dict[str, float | None]:
     """Scores of the averaged weights on the validation visits; `select` is what the best epoch is chosen by."""
     logits = predict(model, data, job.recipe.batch_size, job.recipe.laterality).visit_logits
     if not np.isfinite(logits).all():
         raise TrainingError("the model's answers on the validation visits are not numbers any more; lower --lr")
     found = judge(data.labels.numpy(), data.known.numpy(), sigmoid(logits), job.vocabulary)
     names = ("macro_auc", "macro_ap", "final")
-    scores = {f"val_{name}": float(found[name]) for name in names if found[name] is not None}
-    both = [scores[f"val_{name}"] for name in names[:2] if f"val_{name}" in scores]
-    return {**scores, "select": float(np.mean(both)) if both else 0.0}
+    both = [found[name] for name in names[:2] if found[name] is not None]
+    scores: dict[str, float | None] = {f"val_{name}": found[name] for name in names}
+    return {**scores, "select": float(np.mean(both)) if both else None}
 
 
 def _groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
