@@ -52,10 +52,11 @@ class Finding:
 
     @property
     def ratio(self) -> float:
-        """Probability over threshold: how near to a positive. 0 where either is undefined."""
+        """Odds of the probability over odds of the threshold: how clear a positive is. 0 where either is undefined."""
         if math.isnan(self.probability) or math.isnan(self.threshold):
             return 0.0
-        return self.probability / max(self.threshold, 1e-6)
+        p, t = (min(max(value, 1e-9), 1 - 1e-9) for value in (self.probability, self.threshold))
+        return p / (1 - p) * (1 - t) / t
 
 
 @dataclass(frozen=True)
