@@ -5,14 +5,15 @@ Axes: B visits, E = 2 eyes (left, right), C labels, H × W pixels, h × w map el
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from eyeground.images.cache import CacheEntry
 from eyeground.records import Visit, label_arrays
@@ -61,7 +62,7 @@ class Output(NamedTuple):
 class EyePixels:
     """The cropped eyes of a cohort, by index, as uint8 (n, S, S, 3).
 
-    `keep` decides where they live: on the training device, decoded in memory, or on disk (read by workers).
+    `keep` decides where they live: on the training device, decoded in memory, or on disk (read ahead by threads).
     `auto` takes memory while the cohort needs less than 8 GiB, and the device when that is a GPU with as much free.
     """
 
@@ -86,8 +87,12 @@ class EyePixels:
         """uint8 (n, S, S, 3) on the training device, for int64 (n,) positions."""
         if self.pixels is not None:
             return self.pixels[index.to(self.pixels.device)].to(self.device, non_blocking=True)
-        arrays = [self.entries[int(i)].load() for i in index]
-        return torch.from_numpy(np.stack(arrays)).to(self.device, non_blocking=True)
+        return self.read(index).to(self.device, non_blocking=True)
+
+    def read(self, index: Tensor) -> Tensor:
+        """uint8 (n, S, S, 3) from disk, in memory that a GPU copies from quickly."""
+        pixels = torch.from_numpy(np.stack([self.entries[int(i)].load() for i in index]))
+        return pixels.pin_memory() if self.device.type == "cuda" else pixels
 
 
 def _fits(device: torch.device, need: int) -> bool:
@@ -102,7 +107,7 @@ class VisitSet:
         entries: for every visit, the prepared (left, right) eye or None.
         labels: number of labels C.
         keep, device: where the pixels live and where batches go.
-        workers: processes that read ahead when the pixels are on disk.
+        workers: threads that read ahead when the pixels are on disk.
     """
 
     def __init__(
@@ -161,24 +166,18 @@ class VisitSet:
                 where = self.where[rows]
                 yield self.assemble(rows, self.pixels.take(where[where >= 0]))
             return
-        source = _DiskPixels(self.pixels.entries, [where[where >= 0] for where in (self.where[r] for r in order)])
-        pin = self.device.type == "cuda"
-        own = torch.Generator()  # the loader must not draw from the generator that dropout uses
-        loader: DataLoader[Tensor] = DataLoader(
-            source, batch_size=None, num_workers=self.workers, pin_memory=pin, generator=own
-        )
-        for rows, taken in zip(order, loader, strict=True):
+        wanted = (where[where >= 0] for where in (self.where[rows] for rows in order))
+        for rows, taken in zip(order, _ahead(self.pixels.read, wanted, self.workers), strict=True):
             yield self.assemble(rows, taken.to(self.device, non_blocking=True))
 
 
-class _DiskPixels(Dataset[Tensor]):
-    """Batch number -> its eyes' pixels, read in a worker process."""
-
-    def __init__(self, entries: Sequence[CacheEntry], wanted: Sequence[Tensor]) -> None:
-        self.entries, self.wanted = entries, wanted
-
-    def __len__(self) -> int:
-        return len(self.wanted)
-
-    def __getitem__(self, step: int) -> Tensor:
-        return torch.from_numpy(np.stack([self.entries[int(i)].load() for i in self.wanted[step]]))
+def _ahead(read: Callable[[Tensor], Tensor], wanted: Iterable[Tensor], workers: int) -> Iterator[Tensor]:
+    """Yields `read` of each item in order, a few ahead of who asks. Threads will do: reading leaves Python's lock."""
+    with ThreadPoolExecutor(workers) as pool:
+        pending: deque[Future[Tensor]] = deque()
+        for item in wanted:
+            pending.append(pool.submit(read, item))
+            if len(pending) > 2 * workers:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()

@@ -26,7 +26,7 @@ class Place:
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"
     """Which kind of device computes."""
     workers: int = 2
-    """Processes that prepare photographs and read ahead."""
+    """Processes that prepare photographs, and threads that read ahead."""
     cache: Path | None = None
     """Folder of prepared photographs; default EYEGROUND_CACHE or ~/.cache/eyeground."""
 
