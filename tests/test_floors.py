@@ -194,7 +194,7 @@ def test_floor_5_prints(tmp_path: Path) -> None:
         ("root = '" + "/ho" + "me/anna/data'", "a machine's folder"),
         ("https://" + "py" + "pi.org/project/x", "a package registry's host"),
         ("--extra-index-" + "url https://mirror.example/simple", "a package registry's host"),
-        ("https://example.org/work/x ~/work/x a/home/b /workbook/ --no-emit-index-url", None),
+        ("https://example.org/wo" + "rk/x ~/wo" + "rk/x a/home/b /workbook/ --no-emit-index-url", None),
     ],
 )
 def test_places_in_text(tmp_path: Path, text: str, wanted: str | None) -> None:

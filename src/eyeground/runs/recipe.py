@@ -6,12 +6,13 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from eyeground.augment import Augmentation
 from eyeground.errors import UsageError
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """The shared part of a training run; a method adds its own `Config`."""
+class Recipe(Augmentation):
+    """The shared part of a training run, augmentation included; a method adds its own `Config`."""
 
     size: int = 256
     """Side of the cropped picture in pixels."""
@@ -39,20 +40,6 @@ class Recipe:
     """best: the epoch with the highest mean of macro AUC and macro AP on validation; last: the last epoch."""
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
     """auto: bf16-mixed where the processor has it in hardware, else 32-true."""
-    rotate: float = 20.0
-    """Largest rotation, degrees."""
-    zoom: float = 0.12
-    """Largest relative change of scale."""
-    shift: float = 0.04
-    """Largest shift, part of the side."""
-    brightness: float = 0.15
-    """Largest relative change of brightness."""
-    contrast: float = 0.15
-    """Largest relative change of contrast."""
-    saturation: float = 0.15
-    """Largest relative change of saturation."""
-    laterality: Literal["swap", "canonical", "keep"] = "swap"
-    """swap: a mirrored visit exchanges its eyes; canonical: right eyes are always mirrored; keep: neither."""
     one_eye: Literal["seen", "visit"] = "seen"
     """Visits with one eye: learn the labels that this eye bears out, or all of the visit's."""
     threshold_rule: Literal["f1", "youden", "fixed"] = "f1"

@@ -162,12 +162,12 @@ def run_epoch(job: Job, trainee: Trainee, data: VisitSet, fabric: Fabric, track:
     torch.manual_seed(recipe.seed + 1_000_003 * (trainee.epoch + 1) + fabric.global_rank)
     generator = torch.Generator().manual_seed(torch.initial_seed() ^ 0x5EED)
     order = order_of(len(data), recipe.batch_size, recipe, trainee.epoch, fabric)
-    augmentation, side = augmentation_of(recipe), recipe.side_at(trainee.epoch)
+    side = recipe.side_at(trainee.epoch)
     first, steps = trainee.epoch * len(order), recipe.epochs * len(order)
     sums: dict[str, Tensor] = {}
     label = f"epoch {trainee.epoch + 1}/{recipe.epochs}"
     for step, batch in enumerate(track(data.batches(order), label, len(order))):
-        batch = prepare_batch(batch, augmentation, generator, side)
+        batch = prepare_batch(batch, recipe, generator, side)
         for group in trainee.optimizer.param_groups:
             group["lr"] = recipe.lr_at(first + step, steps)
         parts = method.loss(trainee.model, batch, job.config)
@@ -183,12 +183,6 @@ def run_epoch(job: Job, trainee: Trainee, data: VisitSet, fabric: Fabric, track:
         if step % CHECK_EVERY == 0 or step + 1 == len(order):
             _finite(sums, trainee.epoch, step, batch)
     return {f"loss_{name}": float(value) / len(order) for name, value in sums.items()}
-
-
-def augmentation_of(recipe: Recipe) -> Augmentation:
-    """The recipe's augmentation."""
-    names = ("rotate", "zoom", "shift", "brightness", "contrast", "saturation", "laterality")
-    return Augmentation(**{name: getattr(recipe, name) for name in names})
 
 
 def prepare_batch(batch: Batch, augmentation: Augmentation, generator: torch.Generator, side: int) -> Batch:
