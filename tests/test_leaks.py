@@ -255,3 +255,22 @@ def test_real_photographs_survive_saving_again(odir: tuple[Cohort, tuple[Fingerp
 def _sha(path: Path | None) -> str:
     assert path is not None
     return sha256_of(path)
+
+
+def test_frames_without_detail_and_empty_files_are_not_the_same_eye() -> None:
+    """Dark, bleached and empty files of different patients lie close to each other by chance."""
+    import base64
+
+    import numpy as np
+
+    from eyeground.leaks import NOTHING, Fingerprint, audit, find_duplicates, signature
+
+    rng = np.random.default_rng(0)
+    prints = []
+    for number, level in enumerate((3, 3, 250, 250)):
+        noise = rng.normal(level, 2, (256, 256, 3)).clip(0, 255).astype(np.uint8)
+        text = base64.b64encode(signature(noise).tobytes()).decode()
+        prints.append(Fingerprint(str(number), str(number), "left", str(number), text))
+    prints += [Fingerprint(f"empty{i}", f"empty{i}", "left", NOTHING, "") for i in range(2)]
+    assert find_duplicates(prints) == []
+    assert audit(prints[::2], prints[1::2], same_cohort=False).passed
