@@ -14,7 +14,18 @@ from typing import Any
 from eyeground import __version__
 from eyeground.cli.console import out, parse, print_json
 
-CORE = ("numpy", "opencv-python-headless", "pillow", "pandas", "openpyxl", "tyro", "rich", "matplotlib", "jinja2")
+CORE = (
+    "numpy",
+    "opencv-python-headless",
+    "pillow",
+    "pandas",
+    "openpyxl",
+    "tyro",
+    "rich",
+    "matplotlib",
+    "jinja2",
+    "tomli-w",
+)
 TRAIN = ("torch", "torchvision", "timm", "lightning", "safetensors")
 
 

@@ -20,7 +20,7 @@ TRUNKS = {
     "convnext_tiny": "ConvNeXt-T, 28 M",
     "vgg16": "VGG-16, convolutions only, 15 M",
 }
-"""Trunks that are tested here; any timm name that gives a feature map works."""
+"""Trunks that the field's papers use, and a quick one; any timm name that gives a feature map works."""
 
 
 @dataclass(frozen=True)
