@@ -17,28 +17,40 @@ def paint_background(canvas: Canvas, anatomy: Anatomy) -> None:
     """The choroid seen through the pigment epithelium: mottling, and choroidal vessels where pigment is thin."""
     size = canvas.frame.size
     rng = np.random.default_rng([anatomy.seed, 2])
-    broad = noise(rng, 5, size, 2)
-    grain = noise(rng, 40, size, 3)
-    mottle = 0.045 * broad + 0.022 * grain
-    canvas.pixels *= 1 + anatomy.mottling * mottle[..., None] * np.array([0.7, 1.0, 1.1], np.float32)
-    if anatomy.tessellation > 0.02:
-        pattern = choroid(canvas, anatomy)
-        veil = anatomy.tessellation * (1 - 0.75 * ramp(np.hypot(canvas.x, canvas.y), 0.45, 0.1))
-        canvas.pixels *= 1 + (veil * pattern)[..., None] * np.array([0.2, 0.15, 0.06], np.float32)
+    broad, hue = noise(rng, 5, size, 2), noise(rng, 7, size, 2)
+    grain = noise(rng, 57, size, 3)
+    mottle = np.float32(anatomy.mottling) * (np.float32(0.03) * broad + np.float32(0.026) * grain)
+    shift = np.float32(0.02 * anatomy.mottling) * hue
+    veil = np.float32(anatomy.tessellation + 0.1) * (1 - 0.85 * ramp(np.hypot(canvas.x, canvas.y), 0.5, 0.12))
+    bare = veil * choroid(canvas, anatomy)
+    planes = [
+        1 + np.float32(m) * mottle + np.float32(s) * shift + np.float32(b) * bare
+        for m, s, b in ((0.65, 0.5, 0.17), (1.0, -0.5, 0.16), (1.0, -1.2, 0.07))
+    ]
+    cv2.multiply(canvas.pixels, cv2.merge(planes), canvas.pixels)
 
 
 def choroid(canvas: Canvas, anatomy: Anatomy) -> Floats:
-    """Choroidal vessels, (H, W) from -1 (pigment between) to 1 (vessel): ribbons along the zeros of smooth noise."""
+    """Choroidal vessels, (H, W) from -1 (pigment between) to 1 (vessel).
+
+    They run from the posterior pole outwards and gather towards the four vortex veins: ribbons along the zeros of
+    noise that is stretched along the way out, fewer near the pole, with islands of pigment between.
+    """
     size = canvas.frame.size
     rng = np.random.default_rng([anatomy.seed, 3])
-    bend_x, bend_y = noise(rng, 6, size), noise(rng, 6, size)
+    bend = noise(rng, 9, size, 2)
+    radius, angle = cv2.cartToPolar(canvas.x - np.float32(0.4), canvas.y + np.float32(rng.normal(0, 0.1)))
+    gathered = angle + 0.16 * radius * np.sin(4 * angle + np.float32(np.pi)) + 0.06 * bend / (radius + 0.35)
     total = np.zeros((size, size), np.float32)
-    for cells, weight in ((21, 1.0), (35, 0.75)):
-        table = rng.standard_normal((cells, cells), dtype=np.float32)
-        u = (0.36 * canvas.x + 0.5 + 0.025 * bend_x) * (cells - 1)
-        v = (0.5 * canvas.y + 0.5 + 0.025 * bend_y) * (cells - 1)
-        total += weight * (1 - 3.0 * np.abs(_sample(table, u, v)))
-    return np.clip(0.75 * total, -1, 1)
+    outer = ramp(radius, 0.25, 0.9)
+    for around, outwards, weight in ((34, 5.0, 1 - outer), (62, 6.5, outer), (97, 11.0, np.float32(0.4))):
+        table = rng.standard_normal((24, around), dtype=np.float32)
+        wrapped = np.pad(table, ((0, 0), (3, 3)), mode="wrap")
+        u = gathered * np.float32(around / (2 * np.pi)) % around + 3
+        lines = 1 - 1.9 * np.abs(_sample(wrapped, u, outwards * radius + 0.3 * bend + 2))
+        total += weight * np.maximum(lines, -1)
+    pattern = np.clip(total, -1, 1) * ramp(radius, 0.08, 0.4)
+    return np.asarray(cv2.GaussianBlur(pattern, (0, 0), 0.006 * canvas.frame.radius))
 
 
 def _sample(table: Floats, u: Floats, v: Floats) -> Floats:
@@ -61,8 +73,8 @@ def paint_nerve_fibres(canvas: Canvas, anatomy: Anatomy) -> None:
     striae = _sample(table, (bend / (2 * np.pi) + 0.5) % 1.0 * 239, np.clip(distance, 0, 1.9))
     poles = np.exp(-(((np.abs(bend) - 1.2) / 0.5) ** 2))
     near = np.exp(-((distance / 0.62) ** 2)) * (1 + 0.3 * noise(rng, 7, canvas.frame.size, 2))
-    sheen = anatomy.nerve_fibres * near * (0.25 + poles) * (1 + 0.16 * striae)
-    canvas.pixels *= 1 + sheen[..., None] * np.array([0.1, 0.24, 0.34], np.float32)
+    sheen = anatomy.nerve_fibres * near * (0.25 + poles) * (1 + 0.22 * striae)
+    canvas.pixels *= 1 + sheen[..., None] * np.array([0.12, 0.27, 0.36], np.float32)
 
 
 def paint_macula(canvas: Canvas, anatomy: Anatomy) -> None:
@@ -88,20 +100,41 @@ def disc_distance(
     return np.hypot(across, along), across, along
 
 
+def cup_distance(across: Floats, along: Floats, anatomy: Anatomy) -> Floats:
+    """Distance from the cup's centre in cup radii (1 is its edge), from offsets in disc radii.
+
+    The edge wavers sideways only, so the vertical cup/disc ratio stays what the anatomy says.
+    """
+    phase = np.random.default_rng([anatomy.seed, 6]).uniform(0, 2 * np.pi, 2)
+    x, y = (across + 0.08) / anatomy.cup_ratio_width, along / anatomy.cup_ratio
+    angle = np.arctan2(y, x)
+    waver = 0.07 * np.sin(2 * angle + phase[0]) + 0.05 * np.sin(3 * angle + phase[1])
+    return np.hypot(x, y) * (1 + waver * np.cos(angle) ** 2)
+
+
 def paint_disc(canvas: Canvas, anatomy: Anatomy) -> None:
-    """Neuroretinal rim and cup. Marks `disc` and `cup`."""
+    """Neuroretinal rim, pink and paler on the temporal side, and the cup. Marks `disc` and `cup`."""
     window = canvas.window(anatomy.disc_x, anatomy.disc_y, 1.5 * anatomy.disc_radius)
     rim, across, along = disc_distance(canvas, anatomy, window)
-    cup = np.hypot((across + 0.08) / anatomy.cup_ratio_width, along / anatomy.cup_ratio)
+    cup = cup_distance(across, along, anatomy)
     rng = np.random.default_rng([anatomy.seed, 5])
-    rough = 0.05 * noise(rng, 5, max(rim.shape))[: rim.shape[0], : rim.shape[1]]
-    canvas.tint(Patch(window, ramp(rim, 1.35, 1.0)), (1.08, 1.16, 1.2))
-    alpha = ramp(rim + 0.5 * rough, 1.1, 0.88)
-    pallor = 1 + 0.12 * np.clip(-across, -1, 1) + rough
-    colour = np.stack((1.6 * (1 + rough), 1.85 * pallor, 1.9 * pallor), axis=2)
+    side = max(rim.shape)
+    rough, lamina = (noise(rng, cells, side, 2)[: rim.shape[0], : rim.shape[1]] for cells in (6, 16))
+    canvas.tint(Patch(window, ramp(rim, 1.4, 1.0)), (1.05, 1.1, 1.1))
+    canvas.tint(Patch(window, ramp(rim, 1.12, 1.04) * ramp(across, 0.9, -0.6)), (0.94, 0.9, 0.9))
+    alpha = ramp(rim + 0.015 * rough, 1.06, 0.93)
+    temporal = np.clip(-across, -1, 1)
+    tone = 1 + 0.045 * rough
+    colour = np.stack(
+        ((1.66 + 0.1 * temporal) * tone, (1.6 + 0.26 * temporal) * tone, (1.5 + 0.34 * temporal) * tone), axis=2
+    )
     view = canvas.pixels[window]
     view += (colour - view) * alpha[..., None]
-    canvas.cover(Patch(window, ramp(cup, 1.2, 0.5) * alpha), (2.0, 2.9, 3.2), 0.9)
-    for name, inside in (("disc", rim <= 1), ("cup", (cup <= 1) & (rim <= 1))):
+    slope = 0.14 + 0.22 * ramp(across, 0.3, -0.5)
+    inside = ramp((cup - 1) / slope, 1.0, -1.0) * alpha
+    shade = 1 + 0.05 * lamina - 0.08 * ramp(cup, 0.3, 0.9)
+    pale = np.stack((2.0 * shade, 2.55 * shade, 2.95 * shade), axis=2)
+    view += (pale - view) * (0.92 * inside)[..., None]
+    for name, found in (("disc", rim <= 1), ("cup", (cup <= 1) & (rim <= 1))):
         canvas.masks[name] = np.zeros(canvas.pixels.shape[:2], np.uint8)
-        canvas.masks[name][window][inside] = 255
+        canvas.masks[name][window][found] = 255

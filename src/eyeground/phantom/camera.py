@@ -60,13 +60,14 @@ def expose(canvas: Canvas, camera: Camera, field: Bytes) -> Bytes:
 def _light(camera: Camera, frame: Frame, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """The light that the retina sends back and the light that never reached it, float32 (h, w, 3) each.
 
-    Illumination is brighter in the middle, with a slope across and slow unevenness; stray light veils the rim.
+    Illumination is brighter in the middle, with a slope across and slow unevenness, redder where it is dim; stray
+    light veils the rim.
     """
     x, y = frame.field_grid()
     radius = np.hypot(x, y)
     slope = x * math.cos(camera.light_angle) + y * math.sin(camera.light_angle)
     gain = (1 + camera.vignette * (0.35 - radius**2)) * (1 + camera.light_slope * slope)
-    gain *= 1 + 0.05 * noise(rng, 3, frame.size)
+    gain *= 1 + 0.07 * noise(rng, 3, frame.size)
     for _ in range(camera.dust):
         gain *= _dust(x, y, rng)
     veil = _veil(x, y, radius, camera)
@@ -75,7 +76,8 @@ def _light(camera: Camera, frame: Frame, rng: np.random.Generator) -> tuple[Floa
     stray = veil[..., None] * pale
     if camera.arc > 0:
         stray = stray + _arc(x, y, camera)[..., None] * np.array([120, 130, 140], np.float32)
-    return ((gain * (1 - veil))[..., None] * colour).astype(np.float32), stray.astype(np.float32)
+    shadow = (gain * (1 - veil))[..., None] * (1 + (1 - gain)[..., None] * np.array([0.1, 0.0, -0.12], np.float32))
+    return (shadow * colour).astype(np.float32), stray.astype(np.float32)
 
 
 def _veil(x: Floats, y: Floats, radius: Floats, camera: Camera) -> Floats:

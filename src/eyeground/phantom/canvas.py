@@ -172,6 +172,36 @@ def blob(rng: np.random.Generator, centre: Points, radius: float, rough: float =
     return centre + np.stack((reach * stretch * np.cos(angle), reach / stretch * np.sin(angle)), axis=1)
 
 
+def blobs(rng: np.random.Generator, centres: Points, radii: Points, rough: float = 0.2) -> Points:
+    """Irregular closed outlines (n, 14, 2) in pixels around `centres` (n, 2), of mean `radii` (n,): many at once."""
+    count = len(centres)
+    angle = np.linspace(0, 2 * np.pi, 14, endpoint=False)
+    order = np.arange(1, 5)
+    height = rng.normal(0, rough, (count, 4, 1)) / order[:, None]
+    phase = rng.uniform(0, 2 * np.pi, (count, 4, 1))
+    reach = np.asarray(radii)[:, None] * np.maximum(1 + (height * np.cos(order[:, None] * angle + phase)).sum(1), 0.3)
+    circle = np.stack((np.cos(angle), np.sin(angle)), axis=1)
+    return np.asarray(centres)[:, None] + reach[..., None] * circle
+
+
+def splinters(centres: Points, halves: Points, widths: Points, bend: Points) -> Points:
+    """Pointed slivers (n, 14, 2) in pixels.
+
+    Args:
+        centres: (n, 2) in pixels.
+        halves: (n, 2), from a centre to its tip.
+        widths: (n,), half widths at the middle.
+        bend: (n,), how far the middle bows sideways, in half lengths.
+    """
+    t = np.concatenate((np.linspace(-1, 1, 8), np.linspace(1, -1, 8)[1:-1]))
+    side = np.concatenate((np.ones(8), -np.ones(6))) * (1 - np.abs(t) ** 1.6)
+    across = np.stack((-halves[:, 1], halves[:, 0]), axis=1)
+    unit = across / np.maximum(np.hypot(across[:, 0], across[:, 1]), 1e-9)[:, None]
+    bow = (bend[:, None] * (1 - t**2))[..., None] * across[:, None]
+    body = side[None, :, None] * (widths[:, None] * unit)[:, None]
+    return centres[:, None] + t[None, :, None] * halves[:, None] + bow + body
+
+
 def turned(outline: Points, centre: Points, angle: float) -> Points:
     """The outline rotated about `centre` by `angle` radians (in pixels, y down)."""
     cos, sin = math.cos(angle), math.sin(angle)

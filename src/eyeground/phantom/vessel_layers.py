@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from eyeground.phantom.canvas import Bytes, Canvas, Floats, Frame, Points, ramp
+from eyeground.phantom.canvas import Bytes, Canvas, Floats, Frame, Patch, Points, ramp
 from eyeground.phantom.traits import Anatomy, Finding
 from eyeground.phantom.vessels import ARCADE_POINTS, Vessel
 
-_VEIN, _ARTERY, _REFLEX = (0.68, 0.40, 0.50), (0.87, 0.52, 0.58), (1.1, 1.22, 1.2)
+_VEIN, _ARTERY, _REFLEX = (0.73, 0.45, 0.6), (0.9, 0.55, 0.66), (1.1, 1.3, 1.25)
+_VEIN_ON_DISC, _ARTERY_ON_DISC = (1.15, 0.62, 0.62), (1.5, 0.88, 0.8)
 
 
 @dataclass(frozen=True)
@@ -69,17 +70,23 @@ def _reduce(sheet: Bytes, size: int, sigma: float) -> Floats:
 
 
 def paint(layers: Layers, canvas: Canvas, anatomy: Anatomy) -> None:
-    """Lays the blood over the retina, thinner looking on the bright disc, and marks `artery` and `vein`."""
+    """Lays the blood over the retina, opaque red on the bright disc, and marks `artery` and `vein`."""
     window = canvas.window(anatomy.disc_x, anatomy.disc_y, 1.1 * anatomy.disc_radius)
-    distance = np.hypot(canvas.x[window] - anatomy.disc_x, canvas.y[window] - anatomy.disc_y)
-    fade = np.ones(canvas.pixels.shape[:2], np.float32)
-    fade[window] -= 0.35 * ramp(distance, 1.1 * anatomy.disc_radius, 0.5 * anatomy.disc_radius)
-    vein, artery = layers.vein * fade, layers.artery * fade
+    bare = canvas.pixels[window].copy()
     planes = [
-        (1 - np.float32(1 - v) * vein) * (1 - np.float32(1 - a) * artery) * (1 + np.float32(r - 1) * layers.reflex)
+        (1 - np.float32(1 - v) * layers.vein)
+        * (1 - np.float32(1 - a) * layers.artery)
+        * (1 + np.float32(r - 1) * layers.reflex)
         for v, a, r in zip(_VEIN, _ARTERY, _REFLEX, strict=True)
     ]
     cv2.multiply(canvas.pixels, cv2.merge(planes), canvas.pixels)
+    distance = np.hypot(canvas.x[window] - anatomy.disc_x, canvas.y[window] - anatomy.disc_y)
+    view = canvas.pixels[window]
+    view += (bare - view) * (0.8 * ramp(distance, 1.1 * anatomy.disc_radius, 0.7 * anatomy.disc_radius))[..., None]
+    on_disc = ramp(distance, 1.1 * anatomy.disc_radius, 0.8 * anatomy.disc_radius)
+    for layer, colour in ((layers.vein, _VEIN_ON_DISC), (layers.artery, _ARTERY_ON_DISC)):
+        canvas.cover(Patch(window, on_disc * layer[window]), colour, 0.85)
+    canvas.tint(Patch(window, on_disc * layers.reflex[window]), _REFLEX)
     for name in ("artery", "vein"):
         canvas.masks[name] = (getattr(layers, name) > 0.25).astype(np.uint8) * np.uint8(255)
 

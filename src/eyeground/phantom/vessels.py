@@ -58,17 +58,29 @@ def _arcade(anatomy: Anatomy, rng: np.random.Generator, kind: Kind, width: float
     x = start[0] - reach * (1 - np.cos(t)) - lean * np.sin(t)
     points = np.stack((x, start[1] + sign * height * np.sin(t)), axis=1)
     points += wave[:, None] * np.stack((-np.cos(t), sign * np.sin(t)), axis=1)
-    return Vessel(kind, 0, points, width * np.geomspace(1.0, 0.3, len(t)))
+    return Vessel(kind, 0, _over_cup(anatomy, points), width * np.geomspace(1.0, 0.38, len(t)))
+
+
+def _over_cup(anatomy: Anatomy, points: Points) -> Points:
+    """The trunk (n, 2) with a kink where it climbs over the edge of a deep cup."""
+    depth = min(max((anatomy.cup_ratio - 0.4) / 0.4, 0.0), 1.0)
+    away = points - (anatomy.disc_x, anatomy.disc_y)
+    distance = np.hypot(away[:, 0], away[:, 1]) / anatomy.disc_radius
+    kink = 0.13 * depth * anatomy.disc_radius * np.exp(-(((distance - anatomy.cup_ratio) / 0.14) ** 2))
+    side = np.stack((-away[:, 1], away[:, 0]), axis=1) / np.maximum(distance * anatomy.disc_radius, 1e-6)[:, None]
+    return points + (kink * np.sign(points[-1, 1] - anatomy.disc_y))[:, None] * side
 
 
 def _origin(anatomy: Anatomy, rng: np.random.Generator, sign: float) -> Points:
-    """Where a trunk comes out of the disc: a little nasal of its centre."""
-    x = anatomy.disc_x + (0.2 + rng.normal(0, 0.08)) * anatomy.disc_radius
+    """Where a trunk comes out of the disc: a little nasal of its centre, more so with a large cup."""
+    nasal = 0.16 + 0.5 * max(anatomy.cup_ratio - 0.45, 0)
+    x = anatomy.disc_x + (nasal + rng.normal(0, 0.08)) * anatomy.disc_radius
     return np.array([x, anatomy.disc_y + (0.1 * sign + rng.normal(0, 0.06)) * anatomy.disc_radius])
 
 
 def _meander(rng: np.random.Generator, t: Points, tortuosity: float) -> Points:
-    waves = [(rng.normal(0, 0.035), 2.0), (rng.normal(0, 0.016), 5.0), (rng.normal(0, 0.007), 11.0)]
+    sizes = rng.normal(0, 1, 5) * (0.035, 0.018, 0.011, 0.006, 0.003)
+    waves = list(zip(sizes, (2.0, 5.0, 9.0, 16.0, 27.0), strict=True))
     return tortuosity * np.sum([a * np.sin(f * t + rng.uniform(0, 6.28)) for a, f in waves], axis=0)
 
 
@@ -93,12 +105,12 @@ def _nasal(anatomy: Anatomy, rng: np.random.Generator, kind: Kind, width: float)
     start = np.array([_origin(anatomy, rng, sign) for sign in signs])
     paths = _walk(anatomy, rng, start, heading, 44, toward=np.full(len(signs), -0.25))
     taper = np.geomspace(1.0, 0.3, 45)
-    return [Vessel(kind, 1, path, width * rng.uniform(0.5, 0.8) * taper) for path in paths]
+    return [Vessel(kind, 1, _over_cup(anatomy, path), width * rng.uniform(0.5, 0.8) * taper) for path in paths]
 
 
 def _twigs(anatomy: Anatomy, rng: np.random.Generator, kind: Kind, width: float) -> list[Vessel]:
     """Twigs that leave the disc straight to the macula and to the nose."""
-    count = int(rng.integers(3, 6))
+    count = int(rng.integers(2, 4))
     side = np.where(rng.random(count) < 0.5, -1, 1)
     temporal = rng.random(count) < 0.65
     heading = np.where(temporal, np.pi + side * rng.uniform(0.35, 0.9, count), side * rng.uniform(0, 0.5, count))
@@ -124,9 +136,9 @@ def _walk(
     path = np.empty((steps + 1, len(start)), np.complex128)
     path[0] = position = start[:, 0] + 1j * start[:, 1]
     turn, main = np.zeros(len(start)), heading
-    kicks = rng.normal(0, 0.15 * anatomy.tortuosity, (steps, len(start)))
+    kicks = rng.normal(0, 0.21 * anatomy.tortuosity, (steps, len(start)))
     for step, kick in enumerate(kicks, 1):
-        turn = 0.55 * turn + kick
+        turn = 0.5 * turn + kick
         home = -position * np.exp(-1j * main)  # the fovea, seen along the heading
         main = main + 0.11 * toward * home.imag / np.maximum(np.abs(home), 1e-9) + 0.15 * turn
         heading = heading + 0.6 * turn + 0.3 * np.sin(main - heading)
@@ -145,10 +157,12 @@ def _branch(anatomy: Anatomy, rng: np.random.Generator, parents: list[Vessel]) -
     """Side branches of these vessels, alternating sides."""
     starts, headings, widths, kinds, orders = [], [], [], [], []
     for parent in parents:
-        gap = (5, 6, 7, 8)[min(parent.order, 3)]
+        gap = (5, 7, 8, 9)[min(parent.order, 3)]
+        inwards = np.sign(parent.points[-1, 1])  # the side of the macula, seen along an arcade
         index, side = int(rng.integers(6, 11)), rng.choice((-1, 1))
         while index < len(parent.points) - 2:
-            width = parent.widths[index] * rng.uniform(0.4, 0.72)
+            inner = parent.order == 0 and side == inwards
+            width = parent.widths[index] * (rng.uniform(0.5, 0.75) if inner else rng.uniform(0.38, 0.65))
             delta = parent.points[index + 1] - parent.points[index - 1]
             if width > _FINEST and np.hypot(*parent.points[index]) < 1.9:
                 starts.append(parent.points[index])

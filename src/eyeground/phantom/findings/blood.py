@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from eyeground.phantom.canvas import Canvas, Patch, Points, blob, noise, turned
+from eyeground.phantom.canvas import Canvas, Patch, Points, blob, blobs, noise, splinters, turned
 from eyeground.phantom.traits import Finding
 
-BLOOD = (0.66, 0.38, 0.47)
-EXUDATE = (1.6, 2.2, 1.55)
+BLOOD = (0.67, 0.38, 0.5)
+EXUDATE = (1.55, 2.05, 1.8)
 WOOL = (1.4, 1.7, 1.7)
 
 
@@ -18,6 +18,19 @@ def spot(canvas: Canvas, finding: Finding, rough: float, soft: float, stretch: f
     centre = _centre(canvas, finding)
     outline = blob(rng, centre, max(finding.size * canvas.frame.radius, 0.9), rough, stretch)
     return canvas.shape([turned(outline, centre, finding.angle * canvas.frame.mirror)], soft)
+
+
+def lobes(canvas: Canvas, finding: Finding, rng: np.random.Generator, count: int, soft: float) -> Patch | None:
+    """An organic patch of about the finding's size: overlapping irregular lobes, longer along its angle."""
+    size = finding.size * canvas.frame.radius
+    centre = _centre(canvas, finding)
+    offset = rng.normal(0, 0.4, (count, 2)) * size * (1.0, rng.uniform(0.5, 0.9))
+    offset[0] = 0
+    radii = size * rng.uniform(0.35, 0.75, count)
+    radii[0] = 0.7 * size
+    turn = finding.angle if canvas.frame.mirror > 0 else np.pi - finding.angle
+    outlines = blobs(rng, centre + offset, radii, 0.3)
+    return canvas.shape([turned(outline, centre, turn) for outline in outlines], soft)
 
 
 def _centre(canvas: Canvas, finding: Finding) -> Points:
@@ -30,21 +43,36 @@ def microaneurysm(canvas: Canvas, finding: Finding) -> None:
 
 
 def haemorrhage(canvas: Canvas, finding: Finding) -> None:
-    """A dot or blot haemorrhage: dark red, irregular."""
-    _bleed(canvas, finding, spot(canvas, finding, rough=0.2, soft=0.005), 1.0)
+    """A dot or blot haemorrhage: dark red, ragged, darker where the blood lies thicker."""
+    rng = np.random.default_rng(finding.seed)
+    size = max(finding.size * canvas.frame.radius, 0.9)
+    count = int(rng.integers(3, 7))
+    offsets = rng.normal(0, 0.42, (count, 2)) * size * (1.0, rng.uniform(0.5, 1.0))
+    radii = size * rng.uniform(0.4, 0.85, count)
+    centre = _centre(canvas, finding)
+    outlines = [turned(outline, centre, finding.angle) for outline in blobs(rng, centre + offsets, radii, 0.3)]
+    depth = rng.uniform(0.7, 1.05)
+    _bleed(canvas, finding, canvas.shape(outlines, 0.004), depth)
+    heart = canvas.shape(outlines[:2], 0.006)
+    if heart is not None:
+        canvas.tint(heart, (0.8, 0.72, 0.8), finding.strength * rng.uniform(0.2, 1))
 
 
 def flame(canvas: Canvas, finding: Finding) -> None:
-    """A flame haemorrhage: feathered strands along the nerve fibres."""
+    """A flame haemorrhage: splinters side by side along the nerve fibres, their ends feathered."""
     rng = np.random.default_rng(finding.seed)
-    centre = _centre(canvas, finding)
-    size = finding.size * canvas.frame.radius
-    strands = []
-    for _ in range(int(rng.integers(5, 9))):
-        middle = centre + rng.normal(0, 0.28, 2) * size * np.array([1.6, 0.7])
-        strands.append(blob(rng, middle, size * rng.uniform(0.25, 0.5), 0.15, rng.uniform(1.7, 2.6)))
     turn = finding.angle if canvas.frame.mirror > 0 else np.pi - finding.angle
-    _bleed(canvas, finding, canvas.shape([turned(strand, centre, turn) for strand in strands], 0.006), 0.9)
+    along, across = np.array([np.cos(turn), np.sin(turn)]), np.array([-np.sin(turn), np.cos(turn)])
+    size = finding.size * canvas.frame.radius
+    count = int(rng.integers(7, 15))
+    lane = rng.normal(0, 0.3, count)
+    shift = rng.normal(0, 0.42, count)
+    length = size * rng.uniform(0.45, 1.25, count) * np.exp(-((lane / 0.6) ** 2))
+    fan = rng.normal(0, 0.05, count) + 0.16 * lane
+    middles = _centre(canvas, finding) + size * (shift[:, None] * along + lane[:, None] * across)
+    halves = length[:, None] * (np.cos(fan)[:, None] * along + np.sin(fan)[:, None] * across)
+    strands = splinters(middles, halves, size * rng.uniform(0.05, 0.2, count) + 0.3, rng.normal(0, 0.06, count))
+    _bleed(canvas, finding, canvas.shape(list(strands), 0.003), rng.uniform(0.75, 1.05))
 
 
 def _bleed(canvas: Canvas, finding: Finding, patch: Patch | None, depth: float) -> None:
@@ -54,29 +82,46 @@ def _bleed(canvas: Canvas, finding: Finding, patch: Patch | None, depth: float) 
 
 
 def exudates(canvas: Canvas, finding: Finding) -> None:
-    """A cluster of hard exudates: small waxy yellow grains, denser in the middle."""
+    """Hard exudates over `size`: from dust to waxy plaques, in clumps, often along a ring around what leaks."""
     rng = np.random.default_rng(finding.seed)
-    count = int(10 + 330 * finding.size)
-    offset = rng.normal(0, 0.45, (count, 2)) * finding.size
-    _grains(canvas, finding, np.array([finding.x, finding.y]) + offset, rng)
+    nests = int(rng.integers(5, 11))
+    if rng.random() < 0.55:
+        angle = rng.uniform(0, 2 * np.pi) + rng.uniform(0, rng.uniform(2.0, 6.0), nests)
+        reach = rng.normal(0.85, 0.12, nests)
+    else:
+        angle, reach = rng.uniform(0, 2 * np.pi, nests), rng.uniform(0, 1, nests)
+    middles = reach[:, None] * np.stack((np.cos(angle), np.sin(angle)), axis=1) * (1.0, rng.uniform(0.6, 1.0))
+    weight = rng.lognormal(0, 0.8, nests)
+    home = rng.choice(nests, int(20 + 420 * finding.size), p=weight / weight.sum())
+    offset = middles[home] + rng.normal(0, 1, (len(home), 2)) * (0.1 + 0.16 * rng.random(nests))[home, None]
+    scale = 0.75 + 0.35 * rng.random(nests)[home]
+    _grains(canvas, finding, np.array([finding.x, finding.y]) + finding.size * offset, rng, scale)
 
 
 def star(canvas: Canvas, finding: Finding) -> None:
     """A macular star: exudates on rays around the fovea."""
     rng = np.random.default_rng(finding.seed)
-    rays = rng.uniform(0, 2 * np.pi, 9)
-    angle = np.repeat(rays, 7) + rng.normal(0, 0.07, 63)
-    reach = np.tile(np.linspace(0.5, 1.4, 7), 9) * finding.size * rng.uniform(0.8, 1.1, 63)
-    _grains(canvas, finding, np.stack((reach * np.cos(angle), reach * np.sin(angle)), axis=1), rng)
+    rays = rng.uniform(0, 2 * np.pi) + np.cumsum(rng.uniform(0.2, 0.7, 13))
+    length = rng.uniform(0.6, 1.4, 13) * np.where(np.cos(rays) > 0, 1.15, 0.8)  # longer towards the disc
+    ray = rng.integers(0, 13, 110)
+    reach = 0.4 + length[ray] * rng.beta(1.0, 1.6, 110)
+    angle = rays[ray] + rng.normal(0, 0.035, 110)
+    points = reach[:, None] * np.stack((np.cos(angle), np.sin(angle)), axis=1) * finding.size
+    _grains(canvas, finding, points, rng, 0.85 / (0.6 + 0.6 * reach))
 
 
-def _grains(canvas: Canvas, finding: Finding, points: Points, rng: np.random.Generator) -> None:
-    sizes = np.minimum(rng.lognormal(-5.45, 0.6, len(points)), 0.02) * canvas.frame.radius + 0.35
-    outlines = [blob(rng, at, size, 0.32) for at, size in zip(canvas.frame.pixels(points), sizes, strict=True)]
-    patch = canvas.shape(outlines, 0.0025)
+def _grains(canvas: Canvas, finding: Finding, points: Points, rng: np.random.Generator, scale: Points) -> None:
+    """Grains of very different sizes with sharp edges; the largest are plaques."""
+    sizes = np.minimum(rng.lognormal(-5.75, 0.75, len(points)) * scale, 0.034)
+    at = canvas.frame.pixels(points)
+    outlines = blobs(rng, at, sizes * canvas.frame.radius + 0.25, 0.45)
+    patch = canvas.shape(list(outlines), 0.0016)
     if patch is not None:
-        canvas.cover(patch, EXUDATE, 0.66 * finding.strength)
+        canvas.cover(patch, EXUDATE, 0.8 * finding.strength)
         canvas.mark(patch, finding.kind, finding.label)
+        plaques = canvas.shape(list(outlines[sizes > 0.009]), 0.004)
+        if plaques is not None:
+            canvas.tint(plaques, (1.08, 1.12, 1.0), finding.strength)
 
 
 def cotton_wool(canvas: Canvas, finding: Finding) -> None:

@@ -49,7 +49,7 @@ def rim_notch(canvas: Canvas, finding: Finding, anatomy: Anatomy) -> None:
     angle = np.arctan2(along, -across)
     sector = np.exp(-(((angle - finding.angle) / 0.38) ** 2))
     alpha = sector * ramp(rim, 1.0, 0.86) * ramp(rim, 0.25, 0.55)
-    canvas.cover(canvas.whole(alpha), (1.6, 2.15, 2.5), 0.8 * finding.strength)
+    canvas.cover(canvas.whole(alpha), (1.95, 2.45, 2.75), 0.85 * finding.strength)
     canvas.mark(canvas.whole(alpha), finding.kind, finding.label)
 
 
@@ -60,7 +60,7 @@ def nerve_fibre_defect(canvas: Canvas, finding: Finding, anatomy: Anatomy) -> No
     angle = np.arctan2(dy, -dx)
     bent = angle + 0.55 * np.sign(finding.angle) * np.clip(distance, 0, 1.1)
     middle = finding.angle + 0.15 * math.copysign(1, finding.angle)
-    sector = np.exp(-(((bent - middle) / finding.size) ** 4))
+    sector = np.exp(-(((bent - middle) / finding.size) ** 6))
     alpha = sector * ramp(distance, anatomy.disc_radius, 1.5 * anatomy.disc_radius) * ramp(distance, 1.1, 0.6)
-    canvas.tint(canvas.whole(alpha), (0.82, 0.7, 0.68), finding.strength)
+    canvas.tint(canvas.whole(alpha), (0.84, 0.7, 0.68), finding.strength)
     canvas.mark(canvas.whole(alpha), finding.kind, finding.label)

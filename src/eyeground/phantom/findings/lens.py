@@ -22,14 +22,18 @@ def draw_opacity(place: Place) -> list[Finding]:
 
 
 def lens_opacity(canvas: Canvas, finding: Finding) -> None:
-    """Haze: the picture blurs, loses contrast, turns yellow and dim, more in the middle of the field."""
+    """Haze: the picture blurs, loses contrast and turns yellow unevenly, most about the middle, and dim outside."""
     rng = np.random.default_rng(finding.seed)
     strength = min(finding.strength, 1.25)
-    cloud = noise(rng, 4, canvas.frame.size, 2)
-    radius = np.hypot(canvas.field_x, canvas.field_y)
-    weight = np.clip(strength * (0.62 + 0.12 * cloud - 0.12 * radius), 0.05, 0.9)
-    _haze(canvas, weight.astype(np.float32), 0.006 + 0.018 * strength, (1.0, 0.98, 0.72 + 0.2 * rng.random()))
-    canvas.pixels *= np.float32(1 - 0.12 * strength)
+    cloud = noise(rng, 3, canvas.frame.size, 3)
+    at_x, at_y = rng.normal(0, 0.2, 2)
+    radius = np.hypot(canvas.field_x - np.float32(at_x), canvas.field_y - np.float32(at_y))
+    weight = np.clip(strength * (0.74 + 0.14 * cloud - 0.2 * radius), 0.08, 0.93)
+    glow = rng.uniform(0.95, 1.15)
+    yellow = 0.6 + 0.3 * rng.random()
+    _haze(canvas, weight.astype(np.float32), 0.006 + 0.022 * strength, (glow, 1.02 * glow, yellow * glow))
+    dim = np.float32(0.14 * strength) * ramp(radius, 0.3, 1.2)
+    canvas.pixels *= (1 - dim)[..., None]
     canvas.mark(canvas.whole(np.ones_like(weight)), finding.kind, finding.label)
 
 

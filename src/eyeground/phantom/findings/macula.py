@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from eyeground.phantom.canvas import Canvas, blob, noise
-from eyeground.phantom.findings.blood import spot
+from eyeground.phantom.canvas import Canvas, blobs, noise, ramp
+from eyeground.phantom.findings.blood import lobes
 from eyeground.phantom.findings.place import Place
 from eyeground.phantom.traits import Finding
 
 DRY = "dry age-related macular degeneration"
 WET = "wet age-related macular degeneration"
-_DRUSE = (1.22, 1.38, 1.15)
+_DRUSE = (1.2, 1.4, 1.12)
 
 
 def draw_dry(place: Place, severity: float) -> list[Finding]:
@@ -19,7 +19,7 @@ def draw_dry(place: Place, severity: float) -> list[Finding]:
     rng = place.rng
     found = []
     for _ in range(place.count(3, 6)):
-        angle, reach = rng.uniform(0, 6.28), rng.uniform(0.03, 0.28)
+        angle, reach = rng.uniform(0, 6.28), abs(rng.normal(0, 0.13))
         where = (reach * np.cos(angle), reach * np.sin(angle))
         found.append(place.finding("drusen", "A", where, rng.uniform(0.12, 0.26), angle=1 + severity))
     if severity > 0.6:
@@ -34,8 +34,11 @@ def draw_wet(place: Place, severity: float) -> list[Finding]:
     where = (rng.normal(0, 0.06), rng.normal(0, 0.06))
     found = [place.finding("drusen", "A", (0.0, 0.0), rng.uniform(0.2, 0.4), angle=1.3)]
     if rng.random() < 0.65:
-        found.append(place.finding("subretinal_haemorrhage", "A", where, rng.uniform(0.16, 0.22 + 0.14 * severity)))
-        found.append(place.finding("membrane", "A", where, rng.uniform(0.07, 0.12)))
+        size, side = rng.uniform(0.08, 0.14), rng.uniform(0, 6.28)
+        pool = (where[0] + 0.75 * size * np.cos(side), where[1] + 0.75 * size * np.sin(side))
+        blood = rng.uniform(0.1, 0.17 + 0.12 * severity)
+        found.append(place.finding("subretinal_haemorrhage", "A", pool, blood, angle=side))
+        found.append(place.finding("membrane", "A", where, size))
     else:
         found.append(place.finding("membrane", "A", where, rng.uniform(0.14, 0.24)))
     if rng.random() < 0.6:
@@ -54,22 +57,29 @@ def draw_few_drusen(place: Place) -> list[Finding]:
 
 
 def drusen(canvas: Canvas, finding: Finding) -> None:
-    """A group of soft yellow spots over `size`; `angle` scales their radius (small 0.5, soft 2)."""
+    """A group of yellow spots over `size`, from hard dots to soft ones that run together; larger in the middle.
+
+    `angle` scales their radius (small 0.5, soft 2).
+    """
     rng = np.random.default_rng(finding.seed)
-    count = int(10 + 130 * finding.size)
-    points = np.array([finding.x, finding.y]) + rng.normal(0, 0.5, (count, 2)) * finding.size
-    sizes = rng.gamma(2.5, 0.0034, count) * finding.angle * canvas.frame.radius + 0.4
-    outlines = [blob(rng, at, size, 0.12) for at, size in zip(canvas.frame.pixels(points), sizes, strict=True)]
-    patch = canvas.shape(outlines, 0.0045)
-    if patch is not None:
-        canvas.tint(patch, _DRUSE, 0.85 * finding.strength)
-        canvas.mark(patch, finding.kind, finding.label)
+    count = int(14 + 190 * finding.size)
+    offset = rng.normal(0, 0.5, (count, 2)) * (1.0, rng.uniform(0.6, 1.0))
+    middle = np.exp(-((offset**2).sum(axis=1)) / 0.35)
+    sizes = rng.lognormal(-5.35, 0.62, count) * (0.55 + 0.75 * middle) * finding.angle
+    points = canvas.frame.pixels(np.array([finding.x, finding.y]) + offset * finding.size)
+    outlines = blobs(rng, points, np.minimum(sizes, 0.035) * canvas.frame.radius + 0.3, 0.25)
+    large = sizes > 0.009
+    for group, soft, depth in ((outlines[~large], 0.003, 0.7), (outlines[large], 0.0075, 1.0)):
+        patch = canvas.shape(list(group), soft)
+        if patch is not None:
+            canvas.tint(patch, _DRUSE, depth * finding.strength)
+            canvas.mark(patch, finding.kind, finding.label)
 
 
 def geographic_atrophy(canvas: Canvas, finding: Finding) -> None:
     """A pale patch with a sharp border in which the choroid shows, dark pigment clumps at its edge."""
     rng = np.random.default_rng(finding.seed)
-    patch = spot(canvas, finding, rough=0.3, soft=0.006, stretch=float(rng.uniform(0.9, 1.15)))
+    patch = lobes(canvas, finding, rng, 6, 0.005)
     if patch is None:
         return
     inside = canvas.pixels[patch.window]
@@ -82,22 +92,31 @@ def geographic_atrophy(canvas: Canvas, finding: Finding) -> None:
 
 
 def subretinal_haemorrhage(canvas: Canvas, finding: Finding) -> None:
-    """A large dark red pool, duller than blood in the retina."""
-    patch = spot(canvas, finding, rough=0.22, soft=0.014, stretch=1.1)
+    """A dark red pool with bays and tongues, duller than blood in the retina, thin at its edge."""
+    rng = np.random.default_rng(finding.seed)
+    patch = lobes(canvas, finding, rng, 7, 0.012)
     if patch is not None:
-        canvas.tint(patch, (0.56, 0.4, 0.52), finding.strength)
+        height, width = patch.alpha.shape
+        thick = 0.75 + 0.25 * noise(rng, 5, max(height, width), 2)[:height, :width]
+        canvas.tint(patch.times(np.clip(thick, 0.35, 1)), (0.58, 0.42, 0.58), finding.strength)
         canvas.mark(patch, finding.kind, finding.label)
 
 
 def membrane(canvas: Canvas, finding: Finding) -> None:
-    """A grey-yellow neovascular membrane or its scar."""
-    patch = spot(canvas, finding, rough=0.22, soft=0.014)
-    if patch is not None:
-        rng = np.random.default_rng([finding.seed, 1])
-        canvas.cover(patch, (1.2, 1.5, 1.15), 0.75 * finding.strength)
-        texture(canvas, patch.window, patch.alpha, rng, 0.16)
-        canvas.mark(patch, finding.kind, finding.label)
-        clumps(canvas, finding, rng, int(rng.integers(1, 5)))
+    """A neovascular membrane or its scar: grey-green at the edge, fibrous yellow-white within, some pigment."""
+    rng = np.random.default_rng([finding.seed, 1])
+    patch = lobes(canvas, finding, rng, 6, 0.016)
+    if patch is None:
+        return
+    height, width = patch.alpha.shape
+    side = max(height, width)
+    cloud, fibres = (noise(rng, cells, side, 3)[:height, :width] for cells in (3, 9))
+    canvas.cover(patch, (0.95, 1.08, 1.0), 0.6 * finding.strength)
+    core = ramp(patch.alpha + 0.18 * cloud, 0.55, 1.0) * patch.alpha
+    strands = np.clip(0.85 - 0.45 * np.abs(fibres) + 0.25 * cloud, 0.1, 1)
+    canvas.cover(patch.times(core * strands), (1.4, 1.85, 1.6), 0.95 * finding.strength)
+    canvas.mark(patch, finding.kind, finding.label)
+    clumps(canvas, finding, rng, int(rng.integers(0, 4)))
 
 
 def clumps(canvas: Canvas, finding: Finding, rng: np.random.Generator, count: int) -> None:
@@ -105,14 +124,13 @@ def clumps(canvas: Canvas, finding: Finding, rng: np.random.Generator, count: in
     angle = rng.uniform(0, 6.28, count)
     reach = finding.size * rng.uniform(0.6, 1.05, count)
     points = np.stack((finding.x + reach * np.cos(angle), finding.y + reach * np.sin(angle)), axis=1)
-    sizes = rng.lognormal(-4.5, 0.4, count) * canvas.frame.radius
-    outlines = [
-        blob(rng, at, size, 0.4, float(rng.uniform(0.7, 1.6)))
-        for at, size in zip(canvas.frame.pixels(points), sizes, strict=True)
-    ]
-    patch = canvas.shape(outlines, 0.006)
+    flecks = int(rng.integers(3, 7))
+    points = np.repeat(points, flecks, axis=0) + rng.normal(0, 0.16 * finding.size, (count * flecks, 2))
+    sizes = rng.lognormal(-5.2, 0.6, count * flecks) * canvas.frame.radius
+    outlines = blobs(rng, canvas.frame.pixels(points), sizes, 0.5)
+    patch = canvas.shape(list(outlines), 0.003)
     if patch is not None:
-        canvas.tint(patch, (0.55, 0.5, 0.6), rng.uniform(0.4, 0.9) * finding.strength)
+        canvas.cover(patch, (0.3, 0.3, 0.45), rng.uniform(0.4, 0.9) * finding.strength)
 
 
 def texture(
@@ -120,5 +138,5 @@ def texture(
 ) -> None:
     """Mottles a window of the picture where `alpha` is high."""
     height, width = alpha.shape
-    grain = noise(rng, 8, max(height, width), 2)[:height, :width]
+    grain = noise(rng, 7, max(height, width), 3)[:height, :width]
     canvas.pixels[window] *= 1 + (depth * grain * alpha)[..., None]

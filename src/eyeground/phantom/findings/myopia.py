@@ -8,8 +8,8 @@ import math
 import numpy as np
 
 from eyeground.phantom.anatomy import disc_distance
-from eyeground.phantom.canvas import Canvas, noise, ramp
-from eyeground.phantom.findings.blood import spot
+from eyeground.phantom.canvas import Canvas, Patch, noise, ramp
+from eyeground.phantom.findings.blood import lobes
 from eyeground.phantom.findings.macula import clumps, texture
 from eyeground.phantom.findings.place import Place
 from eyeground.phantom.traits import Anatomy, Finding
@@ -25,12 +25,13 @@ def draw(place: Place, severity: float) -> tuple[Anatomy, list[Finding]]:
         macula_depth=round(anatomy.macula_depth * 0.7, 4),
     )
     where = (anatomy.disc_x, anatomy.disc_y)
-    size = rng.uniform(0.35, 0.6) + 0.9 * severity * rng.uniform(0.6, 1.2)
+    size = rng.uniform(0.35, 0.6) + 1.1 * severity * rng.uniform(0.6, 1.2)
     found = [place.finding("crescent", "M", where, size, angle=rng.normal(0, 0.35))]
     if severity > 0.35:
         for _ in range(place.count(1, 3 + int(4 * severity))):
-            at = place.somewhere(0.08, 0.75)
-            found.append(place.finding("patchy_atrophy", "M", at, rng.uniform(0.04, 0.1 + 0.08 * severity)))
+            at = place.somewhere(0.05, 0.65)
+            size = rng.uniform(0.04, 0.1 + 0.16 * severity)
+            found.append(place.finding("patchy_atrophy", "M", at, size, angle=rng.uniform(0, 3.1)))
     return changed, found
 
 
@@ -60,20 +61,29 @@ def crescent(canvas: Canvas, finding: Finding, anatomy: Anatomy) -> None:
     rng = np.random.default_rng(finding.seed)
     rim, across, along = disc_distance(canvas, anatomy)
     side = (-across * math.cos(finding.angle) + along * math.sin(finding.angle)) / np.maximum(rim, 0.2)
-    width = finding.size * (0.12 + 0.88 * ramp(side, -0.6, 1.0)) + 0.06 * noise(rng, 10, canvas.frame.size)
+    width = finding.size * (0.12 + 0.88 * ramp(side, -0.6, 1.0)) + 0.09 * noise(rng, 10, canvas.frame.size, 2)
     alpha = ramp((rim - 1) / np.maximum(width, 0.05), 1.1, 0.85) * ramp(rim, 0.9, 1.02)
     patch = canvas.whole(alpha.astype(np.float32))
-    canvas.cover(patch, (1.42, 1.95, 2.2), 0.75 * finding.strength)
-    texture(canvas, patch.window, patch.alpha, rng, 0.06)
+    _bare_sclera(canvas, patch, rng, finding.strength)
     canvas.mark(patch, finding.kind, finding.label)
+
+
+def _bare_sclera(canvas: Canvas, patch: Patch, rng: np.random.Generator, strength: float) -> None:
+    """White-yellow sclera crossed by the last large choroidal vessels, with pigment heaped up along its edge."""
+    height, width = patch.alpha.shape
+    lines, cloud = (noise(rng, cells, max(height, width), 2)[:height, :width] for cells in (7, 4))
+    vessels = ramp(np.abs(lines), 0.3, 0.06) * np.float32(0.45)
+    edge = 4 * patch.alpha * (1 - patch.alpha) * ramp(cloud, -0.2, 1.2)
+    canvas.cover(patch.times(1 - 0.7 * vessels), (1.45, 1.95, 1.95), 0.8 * strength)
+    texture(canvas, patch.window, patch.alpha, rng, 0.06)
+    canvas.tint(Patch(patch.window, edge), (0.6, 0.58, 0.65), strength)
 
 
 def atrophy(canvas: Canvas, finding: Finding) -> None:
     """A white-yellow patch through which the sclera shines, with some pigment."""
     rng = np.random.default_rng(finding.seed)
-    patch = spot(canvas, finding, rough=0.28, soft=0.007)
+    patch = lobes(canvas, finding, rng, 5, float(rng.uniform(0.004, 0.014)))
     if patch is not None:
-        canvas.cover(patch, (1.38, 1.8, 1.9), 0.72 * finding.strength)
-        texture(canvas, patch.window, patch.alpha, rng, 0.08)
+        _bare_sclera(canvas, patch, rng, finding.strength)
         canvas.mark(patch, finding.kind, finding.label)
         clumps(canvas, finding, rng, int(rng.integers(0, 4)))
