@@ -1,0 +1,35 @@
+"""The exact interval for a proportion; Wilson's is in `metrics.intervals`.
+
+Clopper & Pearson, Biometrika 26, 1934; Brown, Cai & DasGupta, Statistical Science 16, 2001 (which to use when).
+"""
+
+from __future__ import annotations
+
+from eyeground.metrics.quantiles import beta_quantile
+
+
+def clopper_pearson(hits: int, n: int, level: float = 0.95) -> list[float] | None:
+    """Clopper and Pearson's exact interval for a proportion: covers at least `level`, for every true proportion.
+
+    It is wider than Wilson's, which covers `level` on average over proportions.
+
+    Args:
+        hits: successes, 0 to n.
+        n: trials.
+
+    Returns:
+        `[low, high]`; None when n is 0.
+
+    Raises:
+        ValueError: `hits` is not within 0 to n, or `level` not within (0, 1).
+    """
+    if not 0 <= hits <= n:
+        raise ValueError(f"{hits} hits of {n} is no proportion")
+    if not 0 < level < 1:
+        raise ValueError(f"a level lies between 0 and 1, not at {level}")
+    if n == 0:
+        return None
+    tail = (1 - level) / 2
+    low = 0.0 if hits == 0 else beta_quantile(tail, hits, n - hits + 1)
+    high = 1.0 if hits == n else beta_quantile(1 - tail, hits + 1, n - hits)
+    return [low, high]
