@@ -1,29 +1,30 @@
 """An interval for the AUC that covers what it says with ten positives, or one; and for macro AUCs and differences.
 
-DeLong's interval (also on the logit scale) trusts a variance estimated from the positives at hand. With few of them, or
-an AUC near 1, that estimate is too small exactly when the AUC is too high, so the interval misses. Newcombe's (Statistics in
-Medicine 25, 2006, method 5) solves for the AUCs that could have given the observed one, with the variance that exponential
-scores have (Hanley & McNeil, Radiology 143, 1982); it covers with few positives, but stays wrong with many when scores
-are spread otherwise. `score` is Newcombe's equation with that variance corrected by the one observed, as far as there
-are patients to observe it on:
+DeLong's interval (also on the logit scale) trusts a variance estimated from the positives at hand. With few of them,
+or an AUC near 1, that estimate is too small exactly when the AUC is too high, so the interval misses. Newcombe's
+(Statistics in Medicine 25, 2006, method 5) solves for the AUCs that could have given the observed one, with the variance
+that exponential scores have (Hanley & McNeil, Radiology 143, 1982); it covers with few positives, but stays wrong with
+many when scores are spread otherwise. `score` is Newcombe's equation with that variance corrected by the one observed,
+as far as there are patients to observe it on:
 
     (observed - AUC)^2 = t^2 * factor * v(AUC)
     v(AUC) = AUC (1 - AUC) ((1 - AUC) / (2 - AUC) + AUC / (1 + AUC)) / 2     the mean over the two classes
     factor = sum over both classes of  ratio * (1 + eyes) / 2 / rows,  and what patients with rows of both classes add
     ratio  = (PRIOR + w * observed variance / model's) / (PRIOR + w)         w = 4 AUC (1 - AUC) (patients - 1)
 
-`eyes` is how many rows of its class the patient of an average row has: the model's rows of a patient are half dependent.
-t has the degrees of freedom of Welch and Satterthwaite, with PRIOR + w for each class. The correction and its constant
-were chosen by simulation (docs/intervals.md); they are this project's own.
+`eyes` is how many rows of its class the patient of an average row has: the model's rows of a patient are half
+dependent. t has the degrees of freedom of Welch and Satterthwaite, with PRIOR + w for each class. The correction and
+its constant were chosen by simulation (docs/intervals.md); they are this project's own.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from eyeground.metrics.delong import Areas, areas, influence, people_of
 from eyeground.metrics.quantiles import student_quantile
@@ -95,7 +96,10 @@ def bounds(
         return [max(auc - reach, 0.0), min(auc + reach, 1.0)]
     times = NormalDist().inv_cdf(tail)
     if method == "logit-t":
-        shares = (float(found.positive[system]), found.patients_pos), (float(found.negative[system]), found.patients_neg)
+        shares = (
+            (float(found.positive[system]), found.patients_pos),
+            (float(found.negative[system]), found.patients_neg),
+        )
         times = student_quantile(tail, _satterthwaite([(share, count - 1) for share, count in shares]))
     return on_logit_scale(auc, times * math.sqrt(variance))
 
@@ -105,8 +109,8 @@ def difference_interval(
 ) -> list[float] | None:
     """An interval for the AUC of the first of two systems on the same rows less that of the second.
 
-    DeLong's variance of the difference with Student's t, degrees of freedom by Welch and Satterthwaite from the patients
-    of each class. Two systems that rank alike have [0, 0].
+    DeLong's variance of the difference with Student's t, degrees of freedom by Welch and Satterthwaite from the
+    patients of each class. Two systems that rank alike have [0, 0].
 
     Args:
         truth: (n,), 0 or 1.
@@ -145,8 +149,8 @@ def macro_interval(
     """An interval for the macro AUC: the mean over labels with a positive and a negative.
 
     Each label's own "score" interval, put together with the labels' correlations (the method of variance estimates
-    recovery: Zou & Donner, Statistics in Medicine 27, 2008). A label whose AUC is 0 or 1 shows no correlation; it counts
-    as uncorrelated.
+    recovery: Zou & Donner, Statistics in Medicine 27, 2008). A label whose AUC is 0 or 1 shows no correlation; it
+    counts as uncorrelated.
 
     Args:
         truth: (n, C), 0 or 1 where known, ignored elsewhere.
@@ -186,7 +190,14 @@ def on_logit_scale(value: float, reach: float) -> list[float]:
     return [1 / (1 + math.exp(min(-(middle + sign * step), 700.0))) for sign in (-1, 1)]
 
 
-def _eyes(patients: np.ndarray) -> float:
+def _checked(level: float, method: str) -> None:
+    if not 0 < level < 1:
+        raise ValueError(f"a level lies between 0 and 1, not at {level}")
+    if method not in METHODS:
+        raise ValueError(f"no interval is called '{method}': there are {', '.join(METHODS)}")
+
+
+def _eyes(patients: NDArray[np.int64]) -> float:
     """How many rows the patient of an average row has."""
     counts = np.bincount(patients)
     return float((counts**2).sum() / counts.sum())
@@ -227,7 +238,7 @@ def _satterthwaite(parts: list[tuple[float, float]]) -> float:
     return max(sum(share for share, _ in parts) ** 2 / below, 1.0) if below > 0 else 1.0
 
 
-def _solve(auc: float, times: float, variance) -> list[float]:  # type: ignore[no-untyped-def]
+def _solve(auc: float, times: float, variance: Callable[[float], float]) -> list[float]:
     """The AUCs on either side that are as far from the observed one as `times` the variance there allows."""
     found = []
     for far in (0.0, 1.0):

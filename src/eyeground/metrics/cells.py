@@ -1,4 +1,4 @@
-"""One label's known cells, sorted once by score, so that AUC and average precision under any weights are cumulative sums.
+"""One label's known cells, sorted once by score: AUC and average precision under any weights are cumulative sums.
 
 This is what makes resampling cheap: a resample changes how often each patient counts, never the order of the scores.
 """

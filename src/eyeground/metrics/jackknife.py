@@ -80,7 +80,7 @@ def _precisions(cells: Cells, steps: _Steps, n_pos: Ints) -> Array:
     hits_gone, cells_gone = steps.hits_above + steps.hits, steps.cells_above + steps.cells
     groups = len(hits)
     ends = np.append(steps.group[1:], groups)
-    ends[np.append(steps.patient[1:] != steps.patient[:-1], True)] = groups  # noqa: FBT003
+    ends[np.append(steps.patient[1:] != steps.patient[:-1], True)] = groups
     running = _running(hits, taken, seen)
     total = np.full(len(n_pos), running[-1])
     np.subtract.at(total, steps.patient, _stretch(running, steps.group, ends))

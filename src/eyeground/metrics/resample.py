@@ -84,9 +84,7 @@ class Ranks:
         return getattr(self, name)[:, self.both].mean(axis=1) if self.both else np.full(len(self.auc), np.nan)
 
 
-def prepare(
-    truth: ArrayLike, known: ArrayLike, probability: ArrayLike, patients: ArrayLike | None = None
-) -> Sample:
+def prepare(truth: ArrayLike, known: ArrayLike, probability: ArrayLike, patients: ArrayLike | None = None) -> Sample:
     """Sorts every label's known cells.
 
     Args:
