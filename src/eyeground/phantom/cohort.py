@@ -6,6 +6,12 @@
     truth.json                                      every trait of every eye, and where its disc and fovea are
     phantom.json                                    what was asked for
 
+and with B-scans also
+
+    oct/<ID>_left.png                               the B-scan through the fovea, grey, lossless
+    masks/oct_<name>/<ID>_left.png                  its masks
+    mmc-amd/, tvhl/                                 the same eyes in two published layouts (`oct/layouts.py`)
+
 Each patient's record is written after its files, so a killed run goes on where it stopped.
 """
 
@@ -30,6 +36,9 @@ from eyeground.errors import DataError, UsageError
 from eyeground.files import aside, disk_errors, write_json, write_text
 from eyeground.phantom.canvas import Frame
 from eyeground.phantom.draw import patient
+from eyeground.phantom.oct import layouts
+from eyeground.phantom.oct.scan import scan
+from eyeground.phantom.oct.section import macular_oedema
 from eyeground.phantom.render import Photograph, render
 from eyeground.phantom.traits import Difficulty, EyeTraits
 from eyeground.progress import Track, quiet
@@ -37,7 +46,8 @@ from eyeground.vocabulary import ODIR
 
 WORKBOOK = "ODIR-5K_Training_Annotations(Updated)_V2.xlsx"
 IMAGES = "ODIR-5K_Training_Images"
-VERSION = 1
+SCANS = "oct"
+VERSION = 2
 """Rises when the same seed makes other pictures."""
 
 
@@ -49,6 +59,7 @@ class Spec:
     seed: int
     difficulty: float
     version: int = VERSION
+    oct: bool = False
 
 
 def make_cohort(
@@ -60,10 +71,10 @@ def make_cohort(
     workers: int = 1,
     track: Track = quiet,
 ) -> None:
-    """Makes patients 1 to `patients` in `folder`; those that are there already are kept.
+    """Makes patients 1 to `patients` in `folder`, photographs only; those that are there already are kept.
 
     Args:
-        folder: where to write; must be new, empty, or hold a cohort made with the same size, seed and difficulty.
+        folder: where to write; must be new, empty, or hold a cohort made with the same numbers and choice of B-scans.
         patients: how many. Patient k is the same whatever this number is.
         size: height and width of the photographs in pixels, 96 to 2048.
         seed: chooses the cohort, 0 or more.
@@ -75,8 +86,17 @@ def make_cohort(
         UsageError: a number out of range.
         DataError: the folder holds something else, or can't be written.
     """
-    _check(patients, size, seed, difficulty, workers)
-    spec = Spec(size, seed, float(difficulty))
+    fill(folder, patients, Spec(size, seed, float(difficulty)), workers, track)
+
+
+def fill(folder: Path, patients: int, spec: Spec, workers: int = 1, track: Track = quiet) -> None:
+    """Like `make_cohort`, with or without B-scans as `spec` says; the photographs are the same.
+
+    Raises:
+        UsageError: a number out of range.
+        DataError: the folder holds something else, or can't be written.
+    """
+    _check(patients, spec.size, spec.seed, spec.difficulty, workers)
     with disk_errors(folder):
         _claim(folder, spec)
         done = _records(folder)
@@ -90,7 +110,7 @@ def make_cohort(
 def make_patient(folder: Path, spec: Spec, number: int) -> None:
     """Paints one patient's eyes, writes photographs and masks, and last its record."""
     drawn = patient(spec.seed, number, Difficulty.at(spec.difficulty))
-    eyes = {eye.side: _write_eye(folder, number, eye, spec.size) for eye in drawn.eyes}
+    eyes = {eye.side: _write_eye(folder, number, eye, spec) for eye in drawn.eyes}
     record = {"id": number, "age": drawn.age, "sex": drawn.sex, "labels": list(drawn.labels), "eyes": eyes}
     write_text(_part(folder, number), json.dumps(record, ensure_ascii=False, allow_nan=False))
 
@@ -115,8 +135,12 @@ def _claim(folder: Path, spec: Spec) -> None:
             held = json.loads(note.read_text(encoding="utf-8"))
         except ValueError:
             raise DataError(f"{note} is not valid JSON: delete {folder} or choose another folder") from None
-        if held != dataclasses.asdict(spec):
-            asked = ", ".join(f"{key} {value}" for key, value in dataclasses.asdict(spec).items())
+        asked_for = dataclasses.asdict(spec)
+        if isinstance(held, dict) and {**held, "oct": spec.oct} == asked_for and held.get("oct", False) != spec.oct:
+            with_, mend = ("without", "leave --oct away") if spec.oct else ("with", "add --oct")
+            raise DataError(f"{folder} holds this cohort {with_} B-scans: {mend} or choose another folder")
+        if held != asked_for:
+            asked = ", ".join(f"{key} {value}" for key, value in asked_for.items())
             raise DataError(
                 f"{folder} holds another made cohort than {asked} (see phantom.json): choose another folder"
             )
@@ -154,16 +178,28 @@ def _one_thread() -> None:
     cv2.setNumThreads(1)
 
 
-def _write_eye(folder: Path, number: int, eye: EyeTraits, size: int) -> dict[str, Any]:
-    """Renders and writes one eye; returns its entry in the truth."""
+def _write_eye(folder: Path, number: int, eye: EyeTraits, spec: Spec) -> dict[str, Any]:
+    """Renders and writes one eye, its photograph and perhaps its B-scan; returns its entry in the truth."""
     name = f"{number}_{eye.side}"
-    photograph = render(eye, size)
+    photograph = render(eye, spec.size)
     picture = cv2.cvtColor(photograph.pixels, cv2.COLOR_RGB2BGR)
-    _write(folder / IMAGES / f"{name}.jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, eye.camera.jpeg])
-    for mask_name, mask in photograph.masks.items():
+    path = folder / IMAGES / f"{name}.jpg"
+    _write(path, picture, [cv2.IMWRITE_JPEG_QUALITY, eye.camera.jpeg])
+    _write_masks(folder, name, photograph.masks)
+    record = {"file": f"{name}.jpg", **_truth(eye, photograph, spec.size)}
+    if spec.oct:
+        bscan = scan(eye, Difficulty.at(spec.difficulty))
+        _write(folder / SCANS / f"{name}.png", bscan.pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+        _write_masks(folder, name, bscan.masks)
+        shown = layouts.Shown(number, eye, path, photograph.pixels, bscan.pixels, record["dme"])
+        record["oct"] = {"file": f"{name}.png", **bscan.truth, "layouts": layouts.write_eye(folder, shown, spec.seed)}
+    return record
+
+
+def _write_masks(folder: Path, name: str, masks: dict[str, np.ndarray]) -> None:
+    for mask_name, mask in masks.items():
         if mask.any():
             _write(folder / "masks" / mask_name / f"{name}.png", mask, [cv2.IMWRITE_PNG_BILEVEL, 1])
-    return {"file": f"{name}.jpg", **_truth(eye, photograph, size)}
 
 
 def _write(path: Path, pixels: np.ndarray, options: list[int]) -> None:
@@ -182,6 +218,8 @@ def _truth(eye: EyeTraits, photograph: Photograph, size: int) -> dict[str, Any]:
         "labels": list(eye.labels),
         "keywords": list(eye.keywords),
         "icdr_grade": eye.grade,
+        "amd": eye.amd,
+        "dme": macular_oedema(eye),
         "cup_disc_ratio": round(anatomy.cup_ratio, 3),
         "fovea": fovea,
         "disc": {"centre": disc, "radius": round(anatomy.disc_radius * frame.radius, 2)},
@@ -200,6 +238,8 @@ def _assemble(folder: Path, spec: Spec, patients: int) -> None:
     write_text(folder / "truth.json", json.dumps(truth, ensure_ascii=False, allow_nan=False))
     with aside(folder / WORKBOOK) as temporary, pd.ExcelWriter(temporary, engine="openpyxl") as writer:
         pd.DataFrame([_row(record) for record in records]).to_excel(writer, index=False)
+    if spec.oct:
+        layouts.write_lists(folder, records)
     shutil.rmtree(folder / ".parts")
 
 

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from eyeground.phantom import eyes
-from eyeground.phantom.findings import diabetes, glaucoma, hypertension, lens, macula, myopia, others
+from eyeground.phantom.findings import diabetes, glaucoma, hypertension, lens, macula, myopia, others, polypoidal
 from eyeground.phantom.findings.place import Place
 from eyeground.phantom.traits import Difficulty, EyeTraits, Finding, PatientTraits
 from eyeground.records import SIDES
@@ -126,8 +126,11 @@ def _disease(place: Place, disease: str, severity: float, phrase: str) -> tuple[
     if disease == "C":
         return place, lens.draw(place, severity), "cataract"
     if disease == "A":
-        if rng.random() < 0.3:
+        subtype = rng.random()
+        if subtype < 0.15:
             return place, macula.draw_wet(place, severity), macula.WET
+        if subtype < 0.3:
+            return place, polypoidal.draw(place, severity), polypoidal.PHRASE
         return place, macula.draw_dry(place, severity), macula.DRY
     if disease == "H":
         anatomy, found = hypertension.draw(place, severity)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from eyeground.phantom import anatomy as healthy
 from eyeground.phantom import camera as photo
 from eyeground.phantom import vessel_layers, vessels
 from eyeground.phantom.canvas import Bytes, Canvas, Frame
-from eyeground.phantom.findings import blood, diabetes, glaucoma, hypertension, lens, macula, myopia, others
+from eyeground.phantom.findings import blood, diabetes, glaucoma, hypertension, lens, macula, myopia, others, polypoidal
 from eyeground.phantom.traits import Anatomy, EyeTraits, Finding
 
 Painter = Callable[[Canvas, Finding], None]
@@ -32,6 +33,8 @@ BELOW: dict[str, Painter] = {
     "drusen": macula.drusen,
     "subretinal_haemorrhage": macula.subretinal_haemorrhage,
     "membrane": macula.membrane,
+    "pigment_detachment": polypoidal.pigment_detachment,
+    "polyp": polypoidal.polyp,
     "hard_exudate": blood.exudates,
     "exudate_star": blood.star,
 }
@@ -64,6 +67,9 @@ ABOVE: dict[str, Painter] = {
 OF_VESSELS = ("narrow_artery", "nicking", "venous_beading")
 KINDS = (*BELOW, *AROUND_DISC, *ON_DISC, *OF_VESSELS, *ABOVE)
 """Every kind of finding; each names a mask."""
+
+grown = functools.lru_cache(maxsize=1)(vessels.grow)
+"""The vessels of the eye in hand, grown once for its photograph and its B-scan."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +122,7 @@ def _paint_around(canvas: Canvas, eye: EyeTraits, painters: dict[str, DiscPainte
 
 
 def _paint_vessels(canvas: Canvas, eye: EyeTraits) -> None:
-    trees = vessels.grow(eye.anatomy)
+    trees = grown(eye.anatomy)
     beaded = list(eye.of("venous_beading"))
     if beaded:
         trees = tuple(vessel_layers.beaded(vessel, [finding.angle for finding in beaded]) for vessel in trees)

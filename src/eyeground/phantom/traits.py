@@ -14,6 +14,9 @@ from typing import Literal
 
 from eyeground.records import Side
 
+Subtype = Literal["dry", "pcv", "wet"]
+"""Age-related macular degeneration: dry, polypoidal choroidal vasculopathy, wet."""
+
 
 @dataclass(frozen=True)
 class Anatomy:
@@ -110,6 +113,14 @@ class EyeTraits:
     def of(self, kind: str) -> Iterator[Finding]:
         """The findings of one kind."""
         return (finding for finding in self.findings if finding.kind == kind)
+
+    @property
+    def amd(self) -> Subtype | None:
+        """The subtype of age-related macular degeneration that was drawn: polyps before membrane before the rest."""
+        own = {finding.kind for finding in self.findings if finding.label == "A"}
+        if not own:
+            return None
+        return "pcv" if "polyp" in own else "wet" if "membrane" in own else "dry"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,81 @@
+"""A contact sheet of made B-scans: each plain, and beside it with its masks outlined, by class."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from eyeground.errors import DataError
+from eyeground.files import aside
+from eyeground.phantom.canvas import Bytes
+
+_TILE = (576, 372)
+_COLOURS = {
+    "oct_retina": (150, 150, 150),
+    "oct_drusen": (0, 230, 255),
+    "oct_ped": (60, 60, 255),
+    "oct_polyp": (255, 120, 255),
+    "oct_hyperreflective": (0, 150, 255),
+    "oct_subretinal_fluid": (255, 170, 40),
+    "oct_intraretinal_fluid": (80, 255, 80),
+    "oct_exudate": (120, 255, 255),
+    "oct_atrophy": (255, 255, 120),
+}  # BGR
+CLASSES = ("normal", "dry", "wet", "pcv", "dme", "other")
+
+
+def oct_sheet(folder: Path, rows: int = 4) -> Path:
+    """Writes `oct_sheet.png` in a made cohort's folder: up to `rows` eyes of each class; returns its path.
+
+    Raises:
+        DataError: the cohort has no B-scans, or one is missing.
+    """
+    truth = json.loads((folder / "truth.json").read_text(encoding="utf-8"))
+    if not truth["oct"]:
+        raise DataError(f"{folder} was made without B-scans: make a cohort with --oct in another folder")
+    chosen: dict[str, list[dict[str, Any]]] = {name: [] for name in CLASSES}
+    for record in truth["patients"]:
+        for eye in record["eyes"].values():
+            chosen[_class(eye)].append(eye)
+    lines = []
+    for name, eyes in chosen.items():
+        tiles = [np.hstack(_tiles(folder, eye, name)) for eye in eyes[:rows]]
+        tiles += [np.zeros((_TILE[1], 2 * _TILE[0], 3), np.uint8)] * (len(tiles) % 2)
+        lines += [np.hstack(tiles[i : i + 2]) for i in range(0, len(tiles), 2)]
+    path = folder / "oct_sheet.png"
+    ok, data = cv2.imencode(".png", np.vstack(lines))
+    assert ok
+    with aside(path) as temporary:
+        temporary.write_bytes(data.tobytes())
+    return path
+
+
+def _class(eye: dict[str, Any]) -> str:
+    if eye["labels"] == ["N"]:
+        return "normal"
+    return eye["amd"] or ("dme" if eye["dme"] else "other")
+
+
+def _tiles(folder: Path, eye: dict[str, Any], name: str) -> tuple[Bytes, Bytes]:
+    stem = Path(eye["oct"]["file"]).stem
+    plain = _tile(folder / "oct" / eye["oct"]["file"], cv2.IMREAD_COLOR)
+    outlined = plain.copy()
+    for mask_name, colour in _COLOURS.items():
+        if mask_name in eye["oct"]["masks"]:
+            small = _tile(folder / "masks" / mask_name / f"{stem}.png", cv2.IMREAD_GRAYSCALE)
+            edges, _ = cv2.findContours((small > 100).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+            cv2.drawContours(outlined, edges, -1, colour, 1)
+    words = f"{stem} {name}: {' '.join(eye['labels'])}, central {eye['oct']['central_thickness_um']:.0f} um"
+    cv2.putText(plain, words, (6, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (255, 255, 255), 1, cv2.LINE_AA)
+    return plain, outlined
+
+
+def _tile(path: Path, mode: int) -> Bytes:
+    image = cv2.imread(str(path), mode)
+    if image is None:
+        raise DataError(f"{path} is missing or can't be read: delete the folder and make the cohort again")
+    return np.asarray(cv2.resize(image, _TILE, interpolation=cv2.INTER_AREA), np.uint8)
