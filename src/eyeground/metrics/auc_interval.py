@@ -1,11 +1,11 @@
-"""An interval for the AUC that covers what it says with ten positives, or one; and for macro AUCs and differences.
+"""An interval for the AUC that covers what it says with ten positives, or one; and for the difference of two AUCs.
 
 DeLong's interval (also on the logit scale) trusts a variance estimated from the positives at hand. With few of them,
 or an AUC near 1, that estimate is too small exactly when the AUC is too high, so the interval misses. Newcombe's
-(Statistics in Medicine 25, 2006, method 5) solves for the AUCs that could have given the observed one, with the variance
-that exponential scores have (Hanley & McNeil, Radiology 143, 1982); it covers with few positives, but stays wrong with
-many when scores are spread otherwise. `score` is Newcombe's equation with that variance corrected by the one observed,
-as far as there are patients to observe it on:
+(Statistics in Medicine 25, 2006, method 5) solves for the AUCs that could have given the observed one, with the
+variance that exponential scores have (Hanley & McNeil, Radiology 143, 1982); it covers with few positives, but stays
+wrong with many when scores are spread otherwise. `score` is Newcombe's equation with that variance corrected by the one
+observed, as far as there are patients to observe it on:
 
     (observed - AUC)^2 = t^2 * factor * v(AUC)
     v(AUC) = AUC (1 - AUC) ((1 - AUC) / (2 - AUC) + AUC / (1 + AUC)) / 2     the mean over the two classes
@@ -20,13 +20,13 @@ its constant were chosen by simulation (docs/intervals.md); they are this projec
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from eyeground.metrics.delong import Areas, areas, influence, people_of
+from eyeground.metrics.delong import Areas, areas, people_of
 from eyeground.metrics.quantiles import student_quantile
 from eyeground.metrics.ranking import as_binary
 
@@ -66,7 +66,7 @@ def auc_interval(
     if is_positive.all() or not is_positive.any():
         return None
     where = people_of(patients, len(is_positive))
-    eyes = _eyes(where[is_positive]), _eyes(where[~is_positive])
+    eyes = eyes_of(where[is_positive]), eyes_of(where[~is_positive])
     return bounds(areas(is_positive, score, where), 0, eyes, level, method)
 
 
@@ -139,51 +139,6 @@ def difference_interval(
     return [max(gap - reach, -1.0), min(gap + reach, 1.0)]
 
 
-def macro_interval(
-    truth: ArrayLike,
-    known: ArrayLike,
-    probability: ArrayLike,
-    patients: ArrayLike | None = None,
-    level: float = 0.95,
-) -> list[float] | None:
-    """An interval for the macro AUC: the mean over labels with a positive and a negative.
-
-    Each label's own "score" interval, put together with the labels' correlations (the method of variance estimates
-    recovery: Zou & Donner, Statistics in Medicine 27, 2008). A label whose AUC is 0 or 1 shows no correlation; it
-    counts as uncorrelated.
-
-    Args:
-        truth: (n, C), 0 or 1 where known, ignored elsewhere.
-        known: (n, C) bool.
-        probability: (n, C), any real numbers where known.
-        patients: as in `auc_interval`.
-
-    Returns:
-        None when no label has both.
-    """
-    labels, mask, table = np.asarray(truth), np.asarray(known, bool), np.asarray(probability, np.float64)
-    if labels.ndim != 2 or not labels.shape == mask.shape == table.shape:
-        raise ValueError(f"truth has shape {labels.shape}, known {mask.shape}, probability {table.shape}")
-    where = people_of(patients, len(labels))
-    aucs, reaches, moves = [], [], []
-    for c, here in enumerate(mask.T):
-        own = auc_interval(labels[here, c], table[here, c], where[here], level)
-        if own is not None:
-            auc = float(areas(labels[here, c], table[here, c]).auc[0])
-            aucs.append(auc)
-            reaches.append((auc - own[0], own[1] - auc))
-            moves.append(influence(labels[here, c], table[here, c], where[here], int(where.max()) + 1))
-    if not aucs:
-        return None
-    size = np.sqrt((np.array(moves) ** 2).sum(axis=1, keepdims=True))
-    unit = np.array(moves) / np.where(size > 0, size, 1)
-    together = unit @ unit.T
-    np.fill_diagonal(together, 1.0)
-    low, high = (math.sqrt(max(float(part @ together @ part), 0.0)) / len(aucs) for part in np.array(reaches).T)
-    mean = float(np.mean(aucs))
-    return [max(mean - low, 0.0), min(mean + high, 1.0)]
-
-
 def on_logit_scale(value: float, reach: float) -> list[float]:
     """`value` within (0, 1), give or take `reach` as the slope of the logit turns it: [low, high] within (0, 1)."""
     middle, step = math.log(value / (1 - value)), reach / (value * (1 - value))
@@ -197,8 +152,8 @@ def _checked(level: float, method: str) -> None:
         raise ValueError(f"no interval is called '{method}': there are {', '.join(METHODS)}")
 
 
-def _eyes(patients: NDArray[np.int64]) -> float:
-    """How many rows the patient of an average row has."""
+def eyes_of(patients: NDArray[np.int64]) -> float:
+    """How many of these rows the patient of an average one has; `patients` (n,) are whole numbers from 0."""
     counts = np.bincount(patients)
     return float((counts**2).sum() / counts.sum())
 
@@ -232,8 +187,8 @@ def _corrected(found: Areas, system: int, eyes: tuple[float, float]) -> tuple[fl
     return factor, _satterthwaite(parts)
 
 
-def _satterthwaite(parts: list[tuple[float, float]]) -> float:
-    """Degrees of freedom of a sum of variances, each with its own; at least 1."""
+def _satterthwaite(parts: Sequence[tuple[float, float]]) -> float:
+    """Degrees of freedom of a sum of variances: `parts` are (variance, its degrees of freedom). At least 1."""
     below = sum(share**2 / degrees for share, degrees in parts if degrees > 0)
     return max(sum(share for share, _ in parts) ** 2 / below, 1.0) if below > 0 else 1.0
 

@@ -6,6 +6,7 @@ This is what makes resampling cheap: a resample changes how often each patient c
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -67,7 +68,7 @@ def sort_cells(truth: ArrayLike, score: ArrayLike, patient: ArrayLike) -> Cells:
     return Cells(where, labels, group, positives, starts, first, last, mixed)
 
 
-def rank_weighted(cells: Cells, weights: NDArray[np.integer]) -> tuple[Array, Array]:
+def rank_weighted(cells: Cells, weights: NDArray[np.integer[Any]]) -> tuple[Array, Array]:
     """AUC and average precision when each patient counts as often as `weights` says.
 
     Sums are whole numbers, so nothing is rounded before the last division (AUC) or the division at each group (average
@@ -94,13 +95,13 @@ def rank_weighted(cells: Cells, weights: NDArray[np.integer]) -> tuple[Array, Ar
     below = 2 * (n_all - n_pos)[:, None] - 2 * (at - hits)  # twice the negatives below each group
     if len(cells.mixed):
         first = cells.first[cells.mixed]
-        before = count.take(first, axis=1) - drawn.take(first, axis=1)
+        before = count.take(first, axis=1) - drawn.take(first, axis=1).astype(np.int64)
         below[:, cells.mixed] += at[:, cells.mixed] - before - held[:, cells.mixed]
     area = _ratio((held * below).sum(axis=1), 2 * n_pos * (n_all - n_pos))
     gained = held * hits / np.maximum(at, 1)
     return area, _ratio(gained.sum(axis=1), n_pos)
 
 
-def _ratio(above_line: NDArray[np.number], below_line: NDArray[np.number]) -> Array:
+def _ratio(above_line: NDArray[Any], below_line: Ints) -> Array:
     defined = below_line != 0
     return np.where(defined, above_line / np.where(defined, below_line, 1), np.nan)

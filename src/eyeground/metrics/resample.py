@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -179,7 +180,8 @@ def bca(drawn: ArrayLike, value: float, left_out: ArrayLike, level: float = 0.95
         one side of the number: then the correction is infinite.
     """
     values, defined = _defined(drawn, level)
-    normal, away = NormalDist(), np.mean(left_out) - np.asarray(left_out, np.float64)
+    normal, without = NormalDist(), np.asarray(left_out, np.float64)
+    away = without.mean() - without
     share = float((defined < value).mean() + (defined == value).mean() / 2) if len(defined) else math.nan
     if not 0 < share < 1 or np.isnan(away).any():
         return _bounds("bca", values, defined[:0], level, (0.0, 1.0))
@@ -202,7 +204,7 @@ def _parts(strata: ArrayLike | None, people: int) -> list[Ints]:
     return [np.flatnonzero(values == value) for value in np.unique(values)]
 
 
-def _weights(parts: Sequence[Ints], people: int, seed: int, draws: range) -> NDArray[np.integer]:
+def _weights(parts: Sequence[Ints], people: int, seed: int, draws: range) -> NDArray[np.integer[Any]]:
     """How often each patient is drawn, (draws, people)."""
     weights = np.empty((len(draws), people), np.int64)
     for row, draw in zip(weights, draws, strict=True):
