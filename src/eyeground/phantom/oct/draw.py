@@ -37,7 +37,7 @@ def draw(eye: EyeTraits, section: Section, oedema: bool, difficulty: Difficulty)
 
 def _tissue(rng: np.random.Generator, eye: EyeTraits) -> Tissue:
     myopic, damaged = "M" in eye.labels, "G" in eye.labels
-    bend = max(0.0, rng.normal(16, 7)) + (rng.uniform(12, 35) if myopic else 0.0)
+    bend = max(0.0, rng.normal(11, 7)) + (rng.uniform(12, 35) if myopic else 0.0)
     return Tissue(
         fovea_mm=rng.normal(0, 0.16),
         tilt=rng.normal(0, 26),
@@ -59,10 +59,10 @@ def _exposure(rng: np.random.Generator, eye: EyeTraits, difficulty: Difficulty) 
     grainy = rng.random() < 0.5
     return Exposure(
         gain=rng.uniform(0.82, 1.12) * (1 - 0.28 * min(veil, 1.0)),
-        floor=(rng.uniform(0.05, 0.10) if grainy else rng.uniform(0.012, 0.045)) * (0.6 + 0.4 * faults),
-        speckle=(rng.uniform(0.2, 0.3) if grainy else rng.uniform(0.1, 0.17)) * (0.6 + 0.4 * faults),
+        floor=(rng.uniform(0.04, 0.085) if grainy else rng.uniform(0.01, 0.04)) * (0.6 + 0.4 * faults),
+        speckle=(rng.uniform(0.15, 0.24) if grainy else rng.uniform(0.06, 0.12)) * (0.6 + 0.4 * faults),
         blur=rng.uniform(0.45, 0.75) + 0.35 * faults * rng.random(),
-        reach_um=rng.uniform(190, 420),
+        reach_um=rng.uniform(100, 320),
         seed=int(rng.integers(2**31)),
     )
 

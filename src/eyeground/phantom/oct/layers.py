@@ -77,17 +77,17 @@ def healthy(x: Floats, tissue: Tissue) -> Floats:
     """Thickness of each layer (K, W) in micrometres: inner layers leave the pit, cones are longest in it."""
     r = np.abs(x) / tissue.pit_width
     nasal = np.clip(x, 0, None)
-    inner = 1 - np.exp(-((r / 0.5) ** 2))
-    nuclear = 1 - np.exp(-((r / 0.44) ** 2))
+    inner = 1 - np.exp(-((r / 0.6) ** 2))
+    nuclear = 1 - np.exp(-((r / 0.52) ** 2))
     cones = np.exp(-((x / 0.5) ** 2))
     flat = np.ones_like(x)
     um = {
         "nfl": 3 + (1 - np.exp(-((r / 0.75) ** 2))) * (11 + 10 * nasal) * tissue.nerve_fibres,
-        "gcl": inner * (14 + 42 * np.exp(-((x / 1.9) ** 2))) * (0.45 + 0.55 * tissue.nerve_fibres),
-        "ipl": inner * (23 + 20 * np.exp(-((x / 2.1) ** 2))),
-        "inl": nuclear * (29 + 13 * np.exp(-((x / 1.8) ** 2))),
+        "gcl": inner * (13 + 54 * np.exp(-((x / 1.9) ** 2))) * (0.45 + 0.55 * tissue.nerve_fibres),
+        "ipl": inner * (22 + 28 * np.exp(-((x / 2.1) ** 2))),
+        "inl": nuclear * (28 + 20 * np.exp(-((x / 1.8) ** 2))),
         "opl": 6 + 20 * (1 - np.exp(-((r / 0.32) ** 2))),
-        "onl": 50 + 46 * np.exp(-((r / 0.6) ** 2)) + 24 * np.exp(-((x / 1.9) ** 2)),
+        "onl": 50 + 30 * np.exp(-((r / 0.6) ** 2)) + 24 * np.exp(-((x / 1.9) ** 2)),
         "elm": 6 * flat,
         "myoid": 22 + 6 * cones,
         "ez": 11 * flat,
@@ -119,16 +119,17 @@ def build(eye: EyeTraits, traits: ScanTraits, section: Section) -> Stack:
     drusen = _drusen(x, section, traits)
     detached, content = _detached(x, traits)
     atrophy = _soft(np.clip(section.along(x, *_ATROPHY) / 120, 0, 1), 5)
-    _thicken(um, x, traits)
-    _open(um, light, x, traits, section)
+    _thicken(um, light, x, traits)
     lifted = np.maximum(drusen, detached)
     um[INDEX["sub_rpe"]] = lifted
+    _open(um, light, x, traits, section)
     light[INDEX["sub_rpe"]] = np.where(detached >= drusen, content, 0.46)
     um[INDEX["onl"]] *= 1 - 0.4 * np.clip(lifted / 260, 0, 1)
     _lose(um, light, atrophy, lifted)
+    _absorb(um)
     disc = _disc(x, eye)
-    _end_at_disc(um, light, x, disc)
-    floor = _floor(x, tissue, um) + _soft(disc, 9) * 55
+    sunk = _end_at_disc(um, light, x, disc, eye.anatomy.cup_ratio)
+    floor = _floor(x, tissue, um) + sunk
     tops = floor - np.concatenate((np.cumsum(um[::-1], axis=0)[::-1], np.zeros((1, WIDTH), np.float32))) / UM_Z
     hidden = disc > 0.02
     return Stack(x, tops.astype(np.float32), light, disc, atrophy, np.where(hidden, 0, drusen), detached)
@@ -162,20 +163,24 @@ def _detached(x: Floats, traits: ScanTraits) -> tuple[Floats, Floats]:
     return _soft(height, 1.0), content
 
 
-def _thicken(um: Floats, x: Floats, traits: ScanTraits) -> None:
-    """Swelling of the retina: most of it in the outer nuclear and Henle layer."""
+def _thicken(um: Floats, light: Floats, x: Floats, traits: ScanTraits) -> None:
+    """Swelling of the retina, most of it in the outer nuclear and Henle layer; its layers lose their contrast."""
     for lesion in traits.of("thickening"):
         extra = bell(x, lesion)
         for name, share in (("onl", 0.56), ("inl", 0.26), ("opl", 0.08), ("gcl", 0.1)):
             um[INDEX[name]] += share * extra
+            light[INDEX[name]] += (0.31 - light[INDEX[name]]) * 0.35 * np.clip(extra / 150, 0, 1)
 
 
 def _open(um: Floats, light: Floats, x: Floats, traits: ScanTraits, section: Section) -> None:
-    """Fluid between retina and pigment epithelium, and reflective material (neovascular tissue, blood) on it."""
+    """Fluid between retina and pigment epithelium, and reflective material (neovascular tissue, blood) on it.
+
+    What stands up from below takes the fluid's room: the retina over the fluid stays smooth.
+    """
     rng = np.random.default_rng([traits.tissue.seed, 3])
+    pool = np.zeros(len(x), np.float32)
     for lesion in traits.of("subretinal_fluid"):
-        row = INDEX["subretinal_fluid"]
-        um[row] = np.maximum(um[row], elevation(x, lesion))
+        pool = np.maximum(pool, elevation(x, lesion))
     blood = section.along(x, "subretinal_haemorrhage")
     material = _soft(80 * (1 - np.exp(-blood / 300)), 6)
     light[INDEX["shrm"]] = np.where(material > 1, 0.52, light[INDEX["shrm"]])
@@ -184,6 +189,7 @@ def _open(um: Floats, light: Floats, x: Floats, traits: ScanTraits, section: Sec
         light[INDEX["shrm"]] = np.where(own > material, np.float32(lesion.content), light[INDEX["shrm"]])
         material = np.maximum(material, own)
     um[INDEX["shrm"]] = material
+    um[INDEX["subretinal_fluid"]] = np.clip(pool - um[INDEX["sub_rpe"]] - material, 0, None)
     for name, least in (("ez", 0.62), ("iz", 0.45)):
         light[INDEX[name]] *= 1 - (1 - least) * np.clip(material / 40, 0, 1)
 
@@ -194,29 +200,50 @@ def _lose(um: Floats, light: Floats, atrophy: Floats, lifted: Floats) -> None:
         um[INDEX[name]] *= 1 - share * atrophy
     for name in ("ez", "iz", "elm"):
         light[INDEX[name]] *= (1 - 0.8 * atrophy) * (1 - 0.3 * np.clip(lifted / 200, 0, 1))
-    light[INDEX["rpe"]] *= 1 - 0.35 * atrophy
+    light[INDEX["rpe"]] *= (1 - 0.35 * atrophy) * (1 - 0.18 * np.clip(lifted / 150, 0, 1))
     light[INDEX["bruch"]] = light[INDEX["bruch"]] + 0.2 * np.clip(np.maximum(atrophy, lifted / 60), 0, 1)
 
 
 def _disc(x: Floats, eye: EyeTraits) -> Floats:
-    """1 (W,) where the scan line is in the optic disc, falling off over a tenth of a millimetre."""
+    """1 (W,) where the scan line is in the optic disc, falling off over a quarter of a millimetre."""
     anatomy = eye.anatomy
     reach = anatomy.disc_radius**2 - anatomy.disc_y**2
     half = np.sqrt(max(reach, 0.02**2)) / anatomy.disc_ratio
     edge = (anatomy.disc_x - half) * FIELD_MM
-    t = np.clip((x - edge) / 0.12 + 0.5, 0, 1)
+    t = np.clip((x - edge) / 0.25 + 0.5, 0, 1)
     return np.asarray(t * t * (3 - 2 * t), np.float32)
 
 
-def _end_at_disc(um: Floats, light: Floats, x: Floats, disc: Floats) -> None:
-    """All layers but the nerve fibres end at the disc; these swell over its rim and sink into the cup."""
-    outside = 1 - disc
-    um[1:] *= outside
+def _absorb(um: Floats) -> None:
+    """The retina over an elevation yields to it, most in the outer nuclear layer: its surface stays smooth."""
+    lift = um[INDEX["sub_rpe"]] + um[INDEX["shrm"]] + um[INDEX["subretinal_fluid"]]
+    if lift.max() <= 0:
+        return
+    excess = lift - 0.94 * _soft(lift, 30)
+    for name, share, most in (("onl", 0.56, 0.62), ("opl", 0.08, 0.4), ("inl", 0.12, 0.4), ("ipl", 0.12, 0.35)):
+        row = INDEX[name]
+        change = share * np.clip(-excess, 0, 40) - np.minimum(share * np.clip(excess, 0, None), most * um[row])
+        um[row] = np.maximum(um[row] + _soft(change, 3 if name == "onl" else 7), 0.25 * um[row])
+    total = um.sum(axis=0)
+    near = _soft(np.clip(lift / 20, 0, 1), 4)
+    um[0] = np.maximum(um[0] + near * (_soft(total, 7) - total), 0.5 * um[0])
+
+
+def _end_at_disc(um: Floats, light: Floats, x: Floats, disc: Floats, cup_ratio: float) -> Floats:
+    """All layers but the nerve fibres end at the disc; these thicken to its rim and sink to the cup.
+
+    Returns:
+        how many rows the floor sinks, (W,).
+    """
+    total = um.sum(axis=0)
     edge = float(x[np.argmax(disc > 0.5)]) if disc.max() > 0.5 else float(x[-1]) + 0.3
     past = x - edge
-    rim = 120 * np.exp(-(((past - 0.12) / np.where(past < 0.12, 0.42, 0.3)) ** 2))
-    um[0] = um[0] * outside + rim + 130 * disc * np.exp(-np.clip(past, 0, None) / 0.55) + 25 * disc
-    light[0] = light[0] * outside + 0.5 * disc
+    rim = 42 * np.exp(-(((past - 0.05) / 0.45) ** 2))
+    fall = 0.22 + 0.78 * np.exp(-((np.clip(past - 0.08, 0, None) / (0.72 - 0.5 * cup_ratio)) ** 2))
+    um[1:] *= 1 - disc
+    um[0] = np.maximum((total + rim) * fall - um[1:].sum(axis=0), 15)
+    light[0] = light[0] * (1 - disc) + 0.47 * disc
+    return np.asarray(16 * np.clip(past / 0.6, 0, 1.6) ** 1.5, np.float32)
 
 
 def _floor(x: Floats, tissue: Tissue, um: Floats) -> Floats:

@@ -26,7 +26,7 @@ def wet(rng: np.random.Generator, section: Section, difficulty: Difficulty) -> l
         for side in (-1, 1) if rng.random() < 0.6 else (1 if rng.random() < 0.5 else -1,):
             width = rng.uniform(0.45, 1.0)
             at = centre + side * (half + 0.45 * width)
-            found.append(_raised(rng, "subretinal_fluid", at, width, rng.uniform(70, 210), 2.0, 0.0))
+            found.append(_raised(rng, "subretinal_fluid", at, width, rng.uniform(90, 230), 2.0, 0.0))
     if fluid > 0.45:
         found += _cysts(rng, centre, half + 0.25, round(rng.integers(4, 12) * difficulty.count), 0.5)
         found.append(_raised(rng, "thickening", centre, half + 0.8, rng.uniform(60, 150), 2.0, 0.0))
@@ -38,8 +38,8 @@ def polypoidal(rng: np.random.Generator, section: Section, difficulty: Difficult
     polyp, _ = _extent(section, "polyp", 0.15, 0.3)
     dome, width = _extent(section, "pigment_detachment", 0.5, 1.1)
     side = 1.0 if polyp >= dome else -1.0
-    thumb = rng.uniform(0.2, 0.3)
-    peak = rng.uniform(210, 330)
+    thumb = rng.uniform(0.26, 0.38)
+    peak = rng.uniform(200, 310)
     found = [
         _raised(rng, "ped", polyp, thumb, peak, 3.2, 0.3),
         _raised(rng, "polyp", polyp, rng.uniform(0.09, 0.14), 0.62 * peak, 2.0, 0.8),
@@ -49,7 +49,7 @@ def polypoidal(rng: np.random.Generator, section: Section, difficulty: Difficult
     layer = rng.uniform(0.6, 1.1)
     found.append(_raised(rng, "double_layer", polyp + side * layer, layer, rng.uniform(32, 52), 5.0, 0.36))
     at, spread = (polyp + side * rng.uniform(0.5, 0.9), rng.uniform(0.7, 1.2))
-    found.append(_raised(rng, "subretinal_fluid", at, spread, rng.uniform(80, 190), 2.0, 0.0))
+    found.append(_raised(rng, "subretinal_fluid", at, spread, rng.uniform(110, 230), 2.0, 0.0))
     if rng.random() < 0.5:
         found.append(
             _raised(rng, "subretinal_fluid", far - side * width, rng.uniform(0.4, 0.8), rng.uniform(50, 120), 2.0, 0.0)
@@ -82,7 +82,7 @@ def oedema(rng: np.random.Generator, section: Section, difficulty: Difficulty) -
     if rng.random() < 0.5:
         other = centre + (1 if rng.random() < 0.5 else -1) * rng.uniform(1.2, 2.0)
         found.append(_raised(rng, "thickening", other, rng.uniform(0.6, 1.1), rng.uniform(50, 140), 2.0, 0.0))
-    count = round(rng.integers(7, 22) * difficulty.count)
+    count = round(rng.integers(8, 30) * difficulty.count)
     found += _cysts(rng, centre, 0.75 * half, count, 0.55, large=central)
     return found
 
@@ -110,10 +110,10 @@ def _cysts(
     for number in range(max(2, count)):
         x = centre + rng.normal(0, 0.55) * spread
         deep = number == 0 or rng.random() > inner
-        half = rng.uniform(0.05, 0.13) if deep else rng.uniform(0.025, 0.075)
+        half = min(rng.lognormal(np.log(0.065 if deep else 0.036), 0.45), 0.2)
         if deep and large:
-            half *= 1 + 0.7 * np.exp(-((x / 0.5) ** 2))
-        height = 1000 * half * rng.uniform(0.7, 1.5)
+            half *= 1 + 0.8 * np.exp(-((x / 0.5) ** 2))
+        height = 1000 * half * rng.uniform(0.6, 1.5)
         kind = "outer_cyst" if deep else "inner_cyst"
         level = rng.uniform(0.25, 0.75)
         found.append(Lesion(kind, x, half, height, level=level, seed=int(rng.integers(2**31))))

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from eyeground.phantom.canvas import Bytes, Floats, noise
+from eyeground.phantom.canvas import Bytes, Floats, blob, noise
 from eyeground.phantom.oct.layers import Stack
 from eyeground.phantom.oct.section import Section
 from eyeground.phantom.oct.traits import HEIGHT, UM_X, UM_Z, WIDTH, Lesion, ScanTraits
@@ -48,7 +48,7 @@ def paint_layers(stack: Stack) -> Floats:
         steps[whole, across] += (light - above) * (1 - part)
         steps[whole + 1, across] += (light - above) * part
         above = light
-    return np.cumsum(steps[:HEIGHT], axis=0, dtype=np.float32)
+    return np.asarray(np.cumsum(steps, axis=0, out=steps)[:HEIGHT], np.float32)
 
 
 def add_choroid(picture: Slice, stack: Stack, traits: ScanTraits) -> None:
@@ -62,24 +62,28 @@ def add_choroid(picture: Slice, stack: Stack, traits: ScanTraits) -> None:
     rng = np.random.default_rng([traits.tissue.seed, 11])
     thick = traits.tissue.choroid_um * np.clip(1 - 0.11 * cv2.resize(stack.x[None], (small[0], 1))[0], 0.35, 1.3)
     share = np.clip(depth / thick, 0, 2)
-    fine, wide = _field(rng, small, 9, 22), _field(rng, small, 20, 42)
-    lumen = 0.3 * _step(fine - 0.45) * (1 - np.clip(3 * share, 0, 1))
-    lumen = np.maximum(lumen, 0.62 * _step(wide - 0.1) * _step(9 * (share - 0.22)) * _step(9 * (0.98 - share)))
-    grain = 1 + 0.14 * fine + 0.1 * _field(rng, small, 60, 12)
-    stroma = np.where(share < 1, 0.5 * (1 - lumen) * grain, 0.3 * grain)
-    stroma *= np.exp(-np.clip(depth, 0, None) / traits.exposure.reach_um) * (depth > 0)
+    fine, wide = _field(rng, small, 0.8), _field(rng, small, 1.9)
+    lumen = 0.6 * _step(0.9 * (fine - 0.4)) * np.clip(1.6 - 2.6 * share, 0, 1)
+    lumen = np.maximum(lumen, 0.6 * _step(0.8 * (wide - 0.25)) * _step(5 * (share - 0.24)) * _step(5 * (0.95 - share)))
+    grain = 1 + 0.1 * fine + 0.06 * wide
+    sclera = _step(4 * (share - 1.02))
+    stroma = (0.5 * (1 - lumen) * (1 - sclera) + 0.3 * sclera) * grain
+    stroma *= np.exp(-np.clip(depth, 0, None) / traits.exposure.reach_um)
     more = 1 + 1.1 * stack.atrophy - 0.35 * np.clip(stack.detached / 150, 0, 1)
     more *= 1 - 0.3 * np.clip(stack.drusen / 110, 0, 1)
-    nerve = np.exp(-np.clip(depth, 0, None) / 260) * (0.42 + 0.08 * fine) * (depth > 0)
+    nerve = np.exp(-np.clip(depth, 0, None) / 260) * (0.42 + 0.08 * fine)
     edge = cv2.resize(stack.disc[None], (small[0], 1))[0]
     half = stroma * cv2.resize(more[None].astype(np.float32), (small[0], 1))[0] * (1 - edge) + nerve * edge
     full = cv2.resize(half.astype(np.float32), (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR)
     picture.light += np.where(stack.tops[-1] <= _ROWS, full, 0)
 
 
-def _field(rng: np.random.Generator, shape: tuple[int, int], down: int, across: int) -> Floats:
-    coarse = rng.standard_normal((down, across), dtype=np.float32)
-    return np.asarray(cv2.resize(coarse, shape, interpolation=cv2.INTER_CUBIC), np.float32)
+def _field(rng: np.random.Generator, shape: tuple[int, int], sigma: float) -> Floats:
+    """Smooth noise (h, w) for `shape` (w, h), longer along the scan; its standard deviation is about 1."""
+    coarse = rng.standard_normal((shape[1] // 2, shape[0] // 2), dtype=np.float32)
+    smooth = cv2.GaussianBlur(coarse, (0, 0), sigmaX=1.5 * sigma, sigmaY=sigma)
+    smooth *= np.float32(2 * np.sqrt(np.pi * 1.5) * sigma)
+    return np.asarray(cv2.resize(smooth, shape, interpolation=cv2.INTER_CUBIC), np.float32)
 
 
 def _step(values: Floats) -> Floats:
@@ -91,6 +95,9 @@ def texture(picture: Slice, stack: Stack, traits: ScanTraits) -> None:
     rng = np.random.default_rng([traits.tissue.seed, 12])
     grain = cv2.resize(noise(rng, 48, 192, 2), (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR)
     picture.light *= 1 + 0.09 * grain
+    for name in ("shrm", "sub_rpe"):
+        if (stack.bottom(name) - stack.top(name) > 4).any():
+            picture.light *= 1 + 0.2 * grain * between(stack.top(name), stack.bottom(name), 4)
     slope = np.gradient(stack.tops[0]) * (UM_Z / UM_X)
     shine = 0.32 * np.exp(-((slope / 0.12) ** 2))
     rim = np.exp(-(((_band(stack.tops[0], 6)[1] - stack.tops[0]) / 1.1) ** 2))
@@ -110,15 +117,21 @@ def add_cysts(picture: Slice, stack: Stack, traits: ScanTraits) -> None:
     if not cysts:
         return
     drawn = np.zeros((HEIGHT, WIDTH), np.uint8)
-    for cyst in cysts:
+    for cyst in sorted(cysts, key=lambda cyst: -cyst.half):
         upper, lower = ("inl", "inl") if cyst.kind == "inner_cyst" else ("opl", "onl")
         column = int(np.clip(np.searchsorted(stack.x, cyst.x), 4, WIDTH - 5))
         top, bottom = float(stack.top(upper)[column]), float(stack.bottom(lower)[column])
         tall = min(cyst.height / UM_Z, 0.44 * (bottom - top))
         middle = top + tall + cyst.level * max(bottom - top - 2 * tall, 0)
-        wide = max(1000 * cyst.half / UM_X, 1.5)
-        _oval(drawn, column, middle, wide + 1.6, tall + 1.6, 0)
-        _oval(drawn, column, middle, wide, max(tall, 1.2), 255)
+        wide, tall = max(1000 * cyst.half / UM_X, 1.5), max(tall, 1.2)
+        rng = np.random.default_rng(cyst.seed)
+        size = float(np.sqrt(wide * tall))
+        if drawn[int(np.clip(middle, 0, HEIGHT - 1)), column]:
+            continue  # it would lie inside a larger one
+        outline = blob(rng, np.array([column, middle]), size, 0.17, float(np.sqrt(wide / tall)))
+        wall = np.array([column, middle]) + (outline - (column, middle)) * (1 + 1.5 / size)
+        for points, value in ((wall, 0), (outline, 255)):
+            cv2.fillPoly(drawn, [np.round(16 * points).astype(np.int32)], value, cv2.LINE_8, 4)
     inside = between(stack.bottom("nfl") + 2, stack.top("elm") - 1) & (stack.disc < 0.02)
     drawn[~inside] = 0
     soft = cv2.GaussianBlur(drawn, (0, 0), 0.8).astype(np.float32) / 255
@@ -150,13 +163,13 @@ def add_exudates(picture: Slice, stack: Stack, section: Section, traits: ScanTra
             wide = float(np.clip(0.5 * half / 0.0115 * rng.uniform(0.5, 1.1), 1.3, 4.5))
             _oval(drawn, column, row, wide, wide * rng.uniform(1.0, 2.2), 255)
             part = slice(max(0, column - round(wide)), column + round(wide) + 1)
-            shade[part] = 1 - min(0.75, 0.16 * wide)
+            shade[part] = 1 - min(0.6, 0.13 * wide)
             deepest[part] = row
     if drawn.any():
         drawn[~between(stack.bottom("nfl"), stack.top("elm") - 1)] = 0
         soft = cv2.GaussianBlur(drawn, (0, 0), 0.7).astype(np.float32) / 255
         picture.light += (0.95 - picture.light) * soft
-        cast_shadow(picture, deepest + 3, shade)
+        cast_shadow(picture, deepest + 3, cv2.GaussianBlur(shade[None], (0, 0), 1.2)[0])
         picture.mark("oct_exudate", drawn > 0)
 
 

@@ -63,10 +63,11 @@ def expose(light: Floats, exposure: Exposure) -> Bytes:
     noise = rng.standard_normal((HEIGHT + 40, WIDTH + 40), dtype=np.float32)
     noise = cv2.GaussianBlur(noise, (0, 0), 0.6) * np.float32(2.1)
     speckle, floor = noise[:HEIGHT, :WIDTH], noise[40:, 40:]
-    signal = cv2.GaussianBlur(light, (0, 0), exposure.blur) * np.float32(exposure.gain)
-    signal *= 1 + np.float32(exposure.speckle) * speckle
-    signal += np.float32(exposure.floor) * (np.float32(0.9) + np.float32(0.6) * floor)
-    return np.asarray(cv2.convertScaleAbs(np.clip(signal, 0, 1), alpha=255), np.uint8)
+    signal = cv2.GaussianBlur(light, (0, 0), exposure.blur)
+    grain = cv2.multiply(signal, speckle, scale=255 * exposure.gain * exposure.speckle)
+    grain = cv2.scaleAdd(signal, 255 * exposure.gain, grain)
+    grain = cv2.addWeighted(grain, 1.0, floor, 255 * 0.6 * exposure.floor, 255 * 0.9 * exposure.floor)
+    return np.asarray(np.clip(grain, 0, 255, out=grain), np.uint8)
 
 
 def _mark(picture: paint.Slice, stack: Stack) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -75,6 +76,7 @@ def cross(eye: EyeTraits) -> Section:
     return Section(x.astype(np.float32), inside)
 
 
+@lru_cache(maxsize=1)
 def macular_oedema(eye: EyeTraits) -> bool:
     """Whether diabetic hard exudates lie within one disc diameter of the fovea: IDRiD's macular oedema of risk 2.
 

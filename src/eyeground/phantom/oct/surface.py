@@ -65,8 +65,8 @@ def add_hyaloid(picture: Slice, stack: Stack, traits: ScanTraits) -> None:
         return
     rng = np.random.default_rng([traits.tissue.seed, 22])
     wave = 1 + 0.12 * cv2.resize(rng.standard_normal((1, 6), dtype=np.float32), (WIDTH, 1))[0]
-    lift = (0.28 + 0.72 * (1 - np.exp(-((stack.x / 2.2) ** 2)))) * height * wave
-    wide = cv2.GaussianBlur(stack.tops[0][None], (0, 0), 60, borderType=cv2.BORDER_REPLICATE)[0]
+    lift = np.clip(0.05 + 0.2 * np.hypot(stack.x + 0.6, 0.7), 0, 1) * height * wave
+    wide = cv2.GaussianBlur(stack.tops[-1][None], (0, 0), 40, borderType=cv2.BORDER_REPLICATE)[0] - 330 / UM_Z
     patchy = np.clip(0.6 + 0.5 * cv2.resize(rng.standard_normal((1, 9), dtype=np.float32), (WIDTH, 1))[0], 0, 1)
     _line(picture, np.minimum(wide - lift / UM_Z, stack.tops[0] - 6), 0.24 * patchy, 0.9)
 
