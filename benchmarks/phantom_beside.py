@@ -23,6 +23,7 @@ from eyeground.images.prepare import Preprocessing, prepare
 from eyeground.phantom.draw import patient
 from eyeground.phantom.render import render
 from eyeground.phantom.traits import Difficulty, EyeTraits
+from eyeground.records import Cohort
 from eyeground.vocabulary import ODIR
 
 Bytes = NDArray[np.uint8]
@@ -64,9 +65,11 @@ def sheet(folder: Path, seed: int) -> Bytes:
         DataError: the real data are not what they should be, or no eye has some label alone.
     """
     rng = np.random.default_rng(seed)
+    cohort = read_cohort("odir", folder / "odir5k")
     rows = []
     for code in ODIR.codes:
-        rows.append(_row([_real(path, TILE) for path in _choose(rng, real_eyes(folder, code), ACROSS)], f"real {code}"))
+        paths = _choose(rng, real_eyes(cohort, code), ACROSS)
+        rows.append(_row([_real(path, TILE) for path in paths], f"real {code}"))
         rows.append(_row([_made(eye, TILE) for eye in made_eyes(seed, code, ACROSS)], f"made {code}"))
     photographs = sorted(folder.glob("idrid/*/*Original Images/**/*.jpg"))
     if photographs:
@@ -75,14 +78,15 @@ def sheet(folder: Path, seed: int) -> Bytes:
     return np.vstack(rows)
 
 
-def real_eyes(folder: Path, code: str) -> list[Path]:
-    """The photographs in ODIR-5K whose eye has this label and no other."""
+def real_eyes(cohort: Cohort, code: str) -> list[Path]:
+    """The photographs of ODIR-5K whose eye has this label and no other. Raises `DataError` when there is none."""
     wanted = tuple(int(other == code) for other in ODIR.codes)
-    cohort = read_cohort("odir", folder / "odir5k")
     eyes = [eye for visit in cohort.visits for eye in visit.eyes if eye is not None and eye.path is not None]
     found = [eye.path for eye in eyes if eye.labels == wanted and eye.path is not None]
     if not found:
-        raise DataError(f"{folder / 'odir5k'} has no eye with the label {code} alone: is the image folder complete?")
+        raise DataError(
+            f"odir5k has no photograph of an eye with the label {code} alone: is the image folder complete?"
+        )
     return found
 
 

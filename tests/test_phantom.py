@@ -16,7 +16,10 @@ import pytest
 
 from eyeground.cohorts import CohortOptions, read_cohort
 from eyeground.errors import DataError, UsageError
+from eyeground.images.geometry import Geometry
+from eyeground.images.prepare import Preprocessing, crop, crop_bytes
 from eyeground.phantom import make_cohort
+from eyeground.phantom.canvas import Frame
 from eyeground.phantom.cohort import IMAGES, WORKBOOK, Spec, make_patient
 from eyeground.phantom.draw import patient
 from eyeground.phantom.findings.diabetes import icdr_grade
@@ -27,6 +30,7 @@ from eyeground.vocabulary import ODIR
 
 PATIENTS, SIZE = 20, 128
 MIDDLE = Difficulty.at(0.5)
+OPTIONS = Preprocessing(size=256)
 
 
 @pytest.fixture(scope="module")
@@ -104,20 +108,105 @@ def test_masks_lie_in_the_field_and_a_label_is_the_union_of_its_findings() -> No
 def test_the_picture_changes_where_the_mask_says() -> None:
     checked = 0
     for eye in every_eye(40):
-        if set(eye.labels) & {"N", "C", "H", "G", "M"} or any(
-            finding.kind == "media_opacity" for finding in eye.findings
-        ):
+        kinds = {finding.kind for finding in eye.findings}
+        if not kinds or kinds & {"lens_opacity", "media_opacity"}:
             continue
         photograph, healthy = render(eye, 256), render(without_findings(eye), 256)
         change = np.abs(photograph.pixels.astype(int) - healthy.pixels).max(axis=2)
         found = np.max([photograph.masks[code] for code in eye.labels], axis=0) > 0
         near = cv2.dilate(found.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
-        if eye.labels == ("O",) and any(finding.kind == "tessellation" for finding in eye.findings):
-            continue
-        assert change[found].mean() > 6
-        assert change[~near].mean() < 1.5
-        checked += 1
-    assert checked >= 10
+        assert change[~near].mean() < 0.5
+        if not kinds & {"tessellation", "cupping", "narrow_artery"}:  # part of these is the anatomy itself
+            assert change[found].mean() > 6
+            checked += 1
+    assert checked >= 12
+
+
+def test_the_disc_is_as_large_and_as_cupped_as_the_truth_says() -> None:
+    for eye in every_eye(12):
+        masks = render(eye, 512).masks
+        high = {name: np.ptp(np.argwhere(masks[name])[:, 0]) + 1 for name in ("disc", "cup")}
+        frame = Frame.of(eye.camera, 512, 1 if eye.side == "right" else -1)
+        assert high["disc"] == pytest.approx(2 * eye.anatomy.disc_radius * frame.radius, rel=0.08)
+        assert high["cup"] / high["disc"] == pytest.approx(eye.anatomy.cup_ratio, abs=0.05)
+
+
+def test_colours_are_those_of_cameras() -> None:
+    """Quantiles of the median pixel of 600 of ODIR-5K's training photographs, with room for 160 made eyes."""
+    colours = np.array([(eye.camera.red, eye.camera.green, eye.camera.blue) for eye in every_eye(80)])
+    red, green_by_red, blue_by_green = colours[:, 0], colours[:, 1] / colours[:, 0], colours[:, 2] / colours[:, 1]
+    for values, measured in (
+        (red, (92, 146, 198)),
+        (green_by_red, (0.46, 0.63, 0.76)),
+        (blue_by_green, (0.16, 0.55, 0.74)),
+    ):
+        assert np.allclose(np.quantile(values, (0.1, 0.5, 0.9)), measured, rtol=0.15, atol=0.08)
+    assert blue_by_green.max() < 0.95
+    assert np.corrcoef(green_by_red, blue_by_green)[0, 1] > 0.4
+
+
+def in_a_frame(pixels: Any) -> Any:
+    """The picture in a wider and higher black frame, as cameras deliver it."""
+    return cv2.copyMakeBorder(pixels, 30, 60, 200, 140, cv2.BORDER_CONSTANT)
+
+
+def test_lesions_survive_the_crop_to_a_view_and_the_way_back(tmp_path: Path) -> None:
+    checked = 0
+    for eye in [eye for eye in every_eye(60) if eye.grade >= 2 and eye.labels == ("D",)][:4]:
+        photograph, healthy = render(eye, 640), render(without_findings(eye), 640)
+        original, bare = in_a_frame(photograph.pixels), in_a_frame(healthy.pixels)
+        path = tmp_path / "eye.png"
+        cv2.imwrite(str(path), cv2.cvtColor(original, cv2.COLOR_RGB2BGR))
+        decoded, field, view = crop_bytes(path.read_bytes(), OPTIONS, path)
+        assert np.array_equal(decoded.pixels, original)
+        fellow = crop(dataclasses.replace(decoded, pixels=bare), field, OPTIONS)
+        change, change_seen = (
+            np.abs(a.astype(int) - b).max(axis=2) for a, b in ((original, bare), (view.pixels, fellow.pixels))
+        )
+        assert_masks_move(in_a_frame(photograph.masks["D"]), change_seen, view.geometry)
+        disc, fovea = (
+            view.geometry.to_view(np.argwhere(in_a_frame(photograph.masks[name])).mean(axis=0)[::-1] + 0.5)[0]
+            for name in ("disc", "fovea")
+        )
+        assert disc > fovea if eye.side == "right" else disc < fovea
+        for box in lesion_boxes(in_a_frame(photograph.masks["D"])):
+            seen = view.geometry.to_view(box)
+            there = centroid(change_seen, np.array([np.floor(seen[0]), np.ceil(seen[1])]).astype(int))
+            here = centroid(change, box.astype(int))
+            assert np.hypot(*(view.geometry.to_original(there) - here)) < 1
+            checked += 1
+    assert checked >= 12
+
+
+def assert_masks_move(mask: Any, change: Any, geometry: Geometry) -> None:
+    """A mask read at the places where the view's pixels come from lies where the view differs from a healthy one."""
+    grid = np.stack(np.meshgrid(np.arange(geometry.size), np.arange(geometry.size)), axis=2) + 0.5
+    x, y = np.moveaxis(np.floor(geometry.to_original(grid)).astype(int), 2, 0)
+    inside = (x >= 0) & (y >= 0) & (x < mask.shape[1]) & (y < mask.shape[0])
+    moved = np.zeros(change.shape, bool)
+    moved[inside] = mask[y[inside], x[inside]] > 0
+    near = cv2.dilate(moved.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
+    assert change[moved].mean() > 10
+    assert change[~near].mean() < 0.5
+    assert change[moved].sum() > 0.45 * change.sum()
+
+
+def lesion_boxes(mask: Any) -> Iterator[Any]:
+    """Boxes [[left, top], [right, bottom]] around lesions that stand alone, with a margin of 6 pixels."""
+    grown = cv2.dilate(mask, np.ones((15, 15), np.uint8))
+    _, names, stats, _ = cv2.connectedComponentsWithStats(grown)
+    for left, top, wide, high, _ in stats[1:]:
+        alone = len(np.unique(names[top - 4 : top + high + 4, left - 4 : left + wide + 4])) == 2
+        if alone and min(wide, high) > 20 and max(wide, high) < 60:
+            yield np.array([[left, top], [left + wide, top + high]])
+
+
+def centroid(weights: Any, box: Any) -> Any:
+    """Where the weight lies in a box, (x, y) in continuous coordinates."""
+    (left, top), (right, bottom) = box
+    part = np.where(weights[top:bottom, left:right] > 8, weights[top:bottom, left:right], 0).astype(float)
+    y, x = np.mgrid[top:bottom, left:right] + 0.5
+    return np.array([(part * x).sum(), (part * y).sum()]) / part.sum()
 
 
 def test_laterality_the_disc_is_nasal() -> None:

@@ -39,18 +39,19 @@ def choroid(canvas: Canvas, anatomy: Anatomy) -> Floats:
     size = canvas.frame.size
     rng = np.random.default_rng([anatomy.seed, 3])
     bend = noise(rng, 9, size, 2)
-    radius, angle = cv2.cartToPolar(canvas.x - np.float32(0.4), canvas.y + np.float32(rng.normal(0, 0.1)))
-    gathered = angle + 0.16 * radius * np.sin(4 * angle + np.float32(np.pi)) + 0.06 * bend / (radius + 0.35)
+    polar = cv2.cartToPolar(canvas.x - np.float32(0.4), canvas.y + np.float32(rng.normal(0, 0.1)))
+    radius, angle = np.asarray(polar[0], np.float32), np.asarray(polar[1], np.float32)
+    gathered = angle + 0.16 * radius * np.sin(4 * angle + np.float32(np.pi)) + 0.045 * bend / (radius + 0.35)
     total = np.zeros((size, size), np.float32)
     outer = ramp(radius, 0.25, 0.9)
-    for around, outwards, weight in ((34, 5.0, 1 - outer), (62, 6.5, outer), (97, 11.0, np.float32(0.4))):
+    for around, outwards, weight in ((44, 4.0, 1 - outer), (80, 4.5, outer), (131, 8.0, np.float32(0.5))):
         table = rng.standard_normal((24, around), dtype=np.float32)
         wrapped = np.pad(table, ((0, 0), (3, 3)), mode="wrap")
         u = gathered * np.float32(around / (2 * np.pi)) % around + 3
-        lines = 1 - 1.9 * np.abs(_sample(wrapped, u, outwards * radius + 0.3 * bend + 2))
+        lines = 1 - 1.9 * np.abs(_sample(wrapped, u, outwards * radius + 0.25 * bend + 2))
         total += weight * np.maximum(lines, -1)
     pattern = np.clip(total, -1, 1) * ramp(radius, 0.08, 0.4)
-    return np.asarray(cv2.GaussianBlur(pattern, (0, 0), 0.006 * canvas.frame.radius))
+    return np.asarray(cv2.GaussianBlur(pattern, (0, 0), 0.0035 * canvas.frame.radius))
 
 
 def _sample(table: Floats, u: Floats, v: Floats) -> Floats:
@@ -64,8 +65,8 @@ def _sample(table: Floats, u: Floats, v: Floats) -> Floats:
 def paint_nerve_fibres(canvas: Canvas, anatomy: Anatomy) -> None:
     """The pale sheen of the nerve fibre bundles that arch from the disc, with fine striae."""
     dx, dy = canvas.x - anatomy.disc_x, canvas.y - anatomy.disc_y
-    distance = np.hypot(dx, dy)
-    angle = np.arctan2(dy, -dx)
+    distance, turn = (np.asarray(part, np.float32) for part in cv2.cartToPolar(dx, dy))
+    angle = np.float32(np.pi) - turn
     rng = np.random.default_rng([anatomy.seed, 4])
     table = rng.standard_normal((3, 240), dtype=np.float32)
     table[:, -1] = table[:, 0]
@@ -74,19 +75,19 @@ def paint_nerve_fibres(canvas: Canvas, anatomy: Anatomy) -> None:
     poles = np.exp(-(((np.abs(bend) - 1.2) / 0.5) ** 2))
     near = np.exp(-((distance / 0.62) ** 2)) * (1 + 0.3 * noise(rng, 7, canvas.frame.size, 2))
     sheen = anatomy.nerve_fibres * near * (0.25 + poles) * (1 + 0.22 * striae)
-    canvas.pixels *= 1 + sheen[..., None] * np.array([0.12, 0.27, 0.36], np.float32)
+    canvas.gain(sheen, (0.12, 0.27, 0.36))
 
 
 def paint_macula(canvas: Canvas, anatomy: Anatomy) -> None:
     """Macular pigment, the dark fovea and, in the young, its reflex."""
-    distance = np.hypot(canvas.x, canvas.y)
-    wide = np.exp(-((distance / (2.1 * anatomy.macula_size)) ** 2))
-    core = np.exp(-((distance / (0.75 * anatomy.macula_size)) ** 2))
-    dark = anatomy.macula_depth * (0.42 * wide + 0.58 * core)
-    canvas.pixels *= 1 - dark[..., None] * np.array([0.42, 0.52, 0.52], np.float32)
+    square = np.square(canvas.x) + np.square(canvas.y)
+    wide, core = (np.exp(square * np.float32(-((k * anatomy.macula_size) ** -2))) for k in (2.1, 0.75))
+    canvas.gain(np.float32(anatomy.macula_depth) * (0.42 * wide + 0.58 * core), (-0.42, -0.52, -0.52))
     if anatomy.foveal_reflex > 0:
+        window = canvas.window(0.0, 0.0, 0.25)
+        distance = np.sqrt(square[window])
         dot = np.exp(-((distance / 0.016) ** 2)) + 0.12 * np.exp(-(((distance - 0.16) / 0.03) ** 2))
-        canvas.pixels += (anatomy.foveal_reflex * dot)[..., None] * np.array([0.25, 0.4, 0.45], np.float32)
+        canvas.pixels[window] += (anatomy.foveal_reflex * dot)[..., None] * np.array([0.25, 0.4, 0.45], np.float32)
 
 
 def disc_distance(
@@ -122,19 +123,25 @@ def paint_disc(canvas: Canvas, anatomy: Anatomy) -> None:
     rough, lamina = (noise(rng, cells, side, 2)[: rim.shape[0], : rim.shape[1]] for cells in (6, 16))
     canvas.tint(Patch(window, ramp(rim, 1.4, 1.0)), (1.05, 1.1, 1.1))
     canvas.tint(Patch(window, ramp(rim, 1.12, 1.04) * ramp(across, 0.9, -0.6)), (0.94, 0.9, 0.9))
-    alpha = ramp(rim + 0.015 * rough, 1.06, 0.93)
+    alpha = ramp(rim + 0.02 * rough, 1.08, 0.9)
     temporal = np.clip(-across, -1, 1)
     tone = 1 + 0.045 * rough
+    near = ramp(cup - rim, 1.3, 0.0)
     colour = np.stack(
-        ((1.66 + 0.1 * temporal) * tone, (1.6 + 0.26 * temporal) * tone, (1.5 + 0.34 * temporal) * tone), axis=2
+        (
+            (1.6 + 0.1 * temporal + 0.08 * near) * tone,
+            (1.56 + 0.26 * temporal + 0.4 * near) * tone,
+            (1.55 + 0.34 * temporal + 0.5 * near) * tone,
+        ),
+        axis=2,
     )
     view = canvas.pixels[window]
-    view += (colour - view) * alpha[..., None]
+    view += (canvas.opaque(colour) - view) * alpha[..., None]
     slope = 0.14 + 0.22 * ramp(across, 0.3, -0.5)
     inside = ramp((cup - 1) / slope, 1.0, -1.0) * alpha
     shade = 1 + 0.05 * lamina - 0.08 * ramp(cup, 0.3, 0.9)
     pale = np.stack((2.0 * shade, 2.55 * shade, 2.95 * shade), axis=2)
-    view += (pale - view) * (0.92 * inside)[..., None]
+    view += (canvas.opaque(pale) - view) * (0.92 * inside)[..., None]
     for name, found in (("disc", rim <= 1), ("cup", (cup <= 1) & (rim <= 1))):
         canvas.masks[name] = np.zeros(canvas.pixels.shape[:2], np.uint8)
         canvas.masks[name][window][found] = 255

@@ -52,9 +52,9 @@ def expose(canvas: Canvas, camera: Camera, field: Bytes) -> Bytes:
     pixels = _shoulder(np.asarray(pixels))
     edge = cv2.GaussianBlur(field, (0, 0), 0.0035 * canvas.frame.radius + 0.3).astype(np.float32) / 255
     grain = rng.standard_normal((size, size), dtype=np.float32) * np.float32(camera.noise) * (0.15 + 0.85 * edge)
-    pixels *= edge[..., None]
-    pixels += (grain + np.float32(rng.uniform(0, 5)))[..., None]
-    return np.clip(pixels, 0, 255, out=pixels).astype(np.uint8)
+    grain += np.float32(rng.uniform(0, 5) - 0.5)  # the half, because bytes are rounded below
+    pixels = cv2.add(cv2.multiply(pixels, cv2.merge([edge] * 3)), cv2.merge([grain] * 3))
+    return np.asarray(cv2.convertScaleAbs(np.maximum(pixels, 0)), np.uint8)
 
 
 def _light(camera: Camera, frame: Frame, rng: np.random.Generator) -> tuple[Floats, Floats]:
@@ -105,5 +105,8 @@ def _dust(x: Floats, y: Floats, rng: np.random.Generator) -> Floats:
 
 def _shoulder(pixels: Floats) -> Floats:
     """The sensor's response: linear below 170, then rolling off towards 255."""
-    over = np.maximum(pixels - np.float32(170), 0)
-    return np.minimum(pixels, np.float32(170)) + over / (1 + over * np.float32(1 / 85))
+    over = np.subtract(pixels, np.float32(170))
+    np.maximum(over, 0, out=over)
+    pixels = np.minimum(pixels, np.float32(170), out=pixels)
+    rolled = cv2.divide(over, over + np.float32(85), scale=85)
+    return np.asarray(np.add(pixels, rolled, out=pixels), np.float32)

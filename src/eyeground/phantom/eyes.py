@@ -13,11 +13,11 @@ from eyeground.phantom.traits import Anatomy, Camera, Difficulty
 T = TypeVar("T", Anatomy, Camera)
 
 # Median pixel values of the field of view in 600 of ODIR-5K's training photographs: red is about log-normal (natural
-# log, 0 to 255), green/red about normal, and the less green there is beside red, the less blue beside green.
+# log, 0 to 255); a quarter of the cameras show the retina orange, almost without blue, the others brown, pink or grey.
 _RED_LOG = (4.94, 0.26)
-_GREEN_BY_RED = (0.62, 0.105)
-_BLUE_BY_GREEN = ((0.40, 0.50, 0.60, 0.70, 0.80), (0.20, 0.42, 0.55, 0.61, 0.66))
-_BLUE_SPREAD = 0.12
+_ORANGE = 0.25
+_GREEN_BY_RED = {True: (0.50, 0.075), False: (0.66, 0.08)}
+_BLUE_BY_GREEN = {True: (0.22, 0.09), False: (0.60, 0.10)}
 
 
 @dataclass(frozen=True)
@@ -131,11 +131,12 @@ def _camera(rng: np.random.Generator, old: float, faults: float) -> Camera:
 
 def _colour(rng: np.random.Generator, spread: float) -> tuple[float, float, float]:
     """A camera's rendering of a typical retina: pixel values of red, green and blue, within those that cameras give."""
+    orange = bool(rng.random() < _ORANGE)
     red, green, blue = rng.standard_normal(3) * spread
-    red = float(np.clip(np.exp(_RED_LOG[0] + _RED_LOG[1] * red), 80, 225))
-    ratio = float(np.clip(_GREEN_BY_RED[0] + _GREEN_BY_RED[1] * green, 0.4, 0.78))
-    share = float(np.interp(ratio, *_BLUE_BY_GREEN)) + _BLUE_SPREAD * blue
-    return red, ratio * red, float(np.clip(share, 0.12, 0.76)) * ratio * red
+    red = float(np.clip(np.exp(_RED_LOG[0] + _RED_LOG[1] * red), 90, 225))
+    ratio = float(np.clip(_GREEN_BY_RED[orange][0] + _GREEN_BY_RED[orange][1] * green, 0.36, 0.8))
+    share = float(np.clip(_BLUE_BY_GREEN[orange][0] + _BLUE_BY_GREEN[orange][1] * blue, 0.08, min(0.78, 0.56 / ratio)))
+    return red, ratio * red, share * ratio * red
 
 
 def _rounded(record: T) -> T:

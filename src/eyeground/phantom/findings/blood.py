@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
-from eyeground.phantom.canvas import Canvas, Patch, Points, blob, blobs, noise, splinters, turned
+from eyeground.phantom.canvas import Canvas, Floats, Patch, Points, blob, blobs, noise, ramp, splinters, turned
 from eyeground.phantom.traits import Finding
 
 BLOOD = (0.67, 0.38, 0.5)
@@ -21,16 +22,33 @@ def spot(canvas: Canvas, finding: Finding, rough: float, soft: float, stretch: f
 
 
 def lobes(canvas: Canvas, finding: Finding, rng: np.random.Generator, count: int, soft: float) -> Patch | None:
-    """An organic patch of about the finding's size: overlapping irregular lobes, longer along its angle."""
+    """An organic patch of about the finding's size: overlapping lobes, longer along its angle, with ragged bays.
+
+    `soft` is the width of its edge in field radii.
+    """
     size = finding.size * canvas.frame.radius
     centre = _centre(canvas, finding)
-    offset = rng.normal(0, 0.4, (count, 2)) * size * (1.0, rng.uniform(0.5, 0.9))
+    offset = rng.normal(0, 0.36, (count, 2)) * size * (1.0, rng.uniform(0.5, 0.9))
     offset[0] = 0
-    radii = size * rng.uniform(0.35, 0.75, count)
-    radii[0] = 0.7 * size
+    radii = size * rng.uniform(0.3, 0.65, count)
+    radii[0] = 0.75 * size
     turn = finding.angle if canvas.frame.mirror > 0 else np.pi - finding.angle
     outlines = blobs(rng, centre + offset, radii, 0.3)
-    return canvas.shape([turned(outline, centre, turn) for outline in outlines], soft)
+    blurred = canvas.shape([turned(outline, centre, turn) for outline in outlines], 0.16 * finding.size)
+    if blurred is None:
+        return None
+    ragged = blurred.alpha + 0.09 * _around(canvas, blurred, finding, rng) * ramp(blurred.alpha, 0.02, 0.3)
+    half = float(np.clip(2.2 * soft / max(finding.size, 1e-6), 0.1, 0.45))
+    return Patch(blurred.window, ramp(ragged, 0.5 - half, 0.5 + half))
+
+
+def _around(canvas: Canvas, patch: Patch, finding: Finding, rng: np.random.Generator) -> Floats:
+    """Smooth noise over a patch, the same on the retina at every size of the picture: coarse numbers, sampled."""
+    table = rng.standard_normal((24, 24), dtype=np.float32)
+    scale = np.float32(4.5 / max(finding.size, 1e-6))
+    u = (canvas.x[patch.window] - np.float32(finding.x)) * scale + np.float32(11.5)
+    v = (canvas.y[patch.window] - np.float32(finding.y)) * scale + np.float32(11.5)
+    return np.asarray(cv2.remap(table, u, v, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT), np.float32)
 
 
 def _centre(canvas: Canvas, finding: Finding) -> Points:
@@ -46,9 +64,9 @@ def haemorrhage(canvas: Canvas, finding: Finding) -> None:
     """A dot or blot haemorrhage: dark red, ragged, darker where the blood lies thicker."""
     rng = np.random.default_rng(finding.seed)
     size = max(finding.size * canvas.frame.radius, 0.9)
-    count = int(rng.integers(3, 7))
-    offsets = rng.normal(0, 0.42, (count, 2)) * size * (1.0, rng.uniform(0.5, 1.0))
-    radii = size * rng.uniform(0.4, 0.85, count)
+    count = int(rng.integers(4, 9))
+    offsets = rng.normal(0, 0.38, (count, 2)) * size * (1.0, rng.uniform(0.5, 1.0))
+    radii = size * rng.uniform(0.3, 0.75, count)
     centre = _centre(canvas, finding)
     outlines = [turned(outline, centre, finding.angle) for outline in blobs(rng, centre + offsets, radii, 0.3)]
     depth = rng.uniform(0.7, 1.05)

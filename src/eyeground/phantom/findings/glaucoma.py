@@ -62,5 +62,5 @@ def nerve_fibre_defect(canvas: Canvas, finding: Finding, anatomy: Anatomy) -> No
     middle = finding.angle + 0.15 * math.copysign(1, finding.angle)
     sector = np.exp(-(((bent - middle) / finding.size) ** 6))
     alpha = sector * ramp(distance, anatomy.disc_radius, 1.5 * anatomy.disc_radius) * ramp(distance, 1.1, 0.6)
-    canvas.tint(canvas.whole(alpha), (0.84, 0.7, 0.68), finding.strength)
+    canvas.tint(canvas.whole(alpha), (0.88, 0.76, 0.74), finding.strength)
     canvas.mark(canvas.whole(alpha), finding.kind, finding.label)

@@ -12,7 +12,7 @@ from eyeground.phantom.traits import Finding
 
 def draw(place: Place, severity: float) -> list[Finding]:
     """The lens of one eye with cataract; `severity` 0 (early) to 1 (mature)."""
-    return [place.finding("lens_opacity", "C", (0.0, 0.0), 1.0, strength=0.36 + 0.56 * severity)]
+    return [place.finding("lens_opacity", "C", (0.0, 0.0), 1.0, strength=0.48 + 0.5 * severity)]
 
 
 def draw_opacity(place: Place) -> list[Finding]:
@@ -28,7 +28,7 @@ def lens_opacity(canvas: Canvas, finding: Finding) -> None:
     cloud = noise(rng, 3, canvas.frame.size, 3)
     at_x, at_y = rng.normal(0, 0.2, 2)
     radius = np.hypot(canvas.field_x - np.float32(at_x), canvas.field_y - np.float32(at_y))
-    weight = np.clip(strength * (0.74 + 0.14 * cloud - 0.2 * radius), 0.08, 0.93)
+    weight = np.clip(strength * (0.8 + 0.14 * cloud - 0.2 * radius), 0.08, 0.93)
     glow = rng.uniform(0.95, 1.15)
     yellow = 0.6 + 0.3 * rng.random()
     _haze(canvas, weight.astype(np.float32), 0.006 + 0.022 * strength, (glow, 1.02 * glow, yellow * glow))
@@ -53,4 +53,4 @@ def _haze(canvas: Canvas, weight: Floats, blur: float, colour: tuple[float, floa
     soft = cv2.GaussianBlur(canvas.pixels, (0, 0), blur * canvas.frame.radius)
     mix = np.minimum(1.6 * weight, 1)[..., None]
     canvas.pixels += (soft - canvas.pixels) * mix
-    canvas.pixels += (np.asarray(colour, np.float32) - canvas.pixels) * weight[..., None]
+    canvas.pixels += (canvas.opaque(np.asarray(colour)) - canvas.pixels) * weight[..., None]

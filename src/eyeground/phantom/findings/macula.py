@@ -11,7 +11,7 @@ from eyeground.phantom.traits import Finding
 
 DRY = "dry age-related macular degeneration"
 WET = "wet age-related macular degeneration"
-_DRUSE = (1.2, 1.4, 1.12)
+_DRUSE = (1.3, 1.5, 1.35)
 
 
 def draw_dry(place: Place, severity: float) -> list[Finding]:
@@ -69,23 +69,23 @@ def drusen(canvas: Canvas, finding: Finding) -> None:
     points = canvas.frame.pixels(np.array([finding.x, finding.y]) + offset * finding.size)
     outlines = blobs(rng, points, np.minimum(sizes, 0.035) * canvas.frame.radius + 0.3, 0.25)
     large = sizes > 0.009
-    for group, soft, depth in ((outlines[~large], 0.003, 0.7), (outlines[large], 0.0075, 1.0)):
+    for group, soft, depth in ((outlines[~large], 0.003, 0.5), (outlines[large], 0.0075, 0.7)):
         patch = canvas.shape(list(group), soft)
         if patch is not None:
-            canvas.tint(patch, _DRUSE, depth * finding.strength)
+            canvas.cover(patch, _DRUSE, depth * finding.strength)
             canvas.mark(patch, finding.kind, finding.label)
 
 
 def geographic_atrophy(canvas: Canvas, finding: Finding) -> None:
     """A pale patch with a sharp border in which the choroid shows, dark pigment clumps at its edge."""
     rng = np.random.default_rng(finding.seed)
-    patch = lobes(canvas, finding, rng, 6, 0.005)
+    patch = lobes(canvas, finding, rng, 6, 0.008)
     if patch is None:
         return
     inside = canvas.pixels[patch.window]
     smooth = np.full_like(inside, 1.0) + (inside - inside.mean(axis=(0, 1))) * 0.6
     inside += (smooth - inside) * (0.8 * patch.alpha)[..., None]
-    canvas.tint(patch, (1.25, 1.5, 1.3), finding.strength)
+    canvas.cover(patch, (1.3, 1.5, 1.35), 0.6 * finding.strength)
     texture(canvas, patch.window, patch.alpha, rng, 0.1)
     canvas.mark(patch, finding.kind, finding.label)
     clumps(canvas, finding, rng, 7)
@@ -114,7 +114,7 @@ def membrane(canvas: Canvas, finding: Finding) -> None:
     canvas.cover(patch, (0.95, 1.08, 1.0), 0.6 * finding.strength)
     core = ramp(patch.alpha + 0.18 * cloud, 0.55, 1.0) * patch.alpha
     strands = np.clip(0.85 - 0.45 * np.abs(fibres) + 0.25 * cloud, 0.1, 1)
-    canvas.cover(patch.times(core * strands), (1.4, 1.85, 1.6), 0.95 * finding.strength)
+    canvas.cover(patch.times(core * strands), (1.35, 1.7, 1.35), 0.8 * finding.strength)
     canvas.mark(patch, finding.kind, finding.label)
     clumps(canvas, finding, rng, int(rng.integers(0, 4)))
 
@@ -131,6 +131,7 @@ def clumps(canvas: Canvas, finding: Finding, rng: np.random.Generator, count: in
     patch = canvas.shape(list(outlines), 0.003)
     if patch is not None:
         canvas.cover(patch, (0.3, 0.3, 0.45), rng.uniform(0.4, 0.9) * finding.strength)
+        canvas.mark(patch, finding.kind, finding.label)
 
 
 def texture(

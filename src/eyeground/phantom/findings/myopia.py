@@ -62,7 +62,7 @@ def crescent(canvas: Canvas, finding: Finding, anatomy: Anatomy) -> None:
     rim, across, along = disc_distance(canvas, anatomy)
     side = (-across * math.cos(finding.angle) + along * math.sin(finding.angle)) / np.maximum(rim, 0.2)
     width = finding.size * (0.12 + 0.88 * ramp(side, -0.6, 1.0)) + 0.09 * noise(rng, 10, canvas.frame.size, 2)
-    alpha = ramp((rim - 1) / np.maximum(width, 0.05), 1.1, 0.85) * ramp(rim, 0.9, 1.02)
+    alpha = ramp((rim - 1) / np.maximum(width, 0.05), 1.2, 0.7) * ramp(rim, 0.9, 1.02)
     patch = canvas.whole(alpha.astype(np.float32))
     _bare_sclera(canvas, patch, rng, finding.strength)
     canvas.mark(patch, finding.kind, finding.label)
@@ -71,18 +71,19 @@ def crescent(canvas: Canvas, finding: Finding, anatomy: Anatomy) -> None:
 def _bare_sclera(canvas: Canvas, patch: Patch, rng: np.random.Generator, strength: float) -> None:
     """White-yellow sclera crossed by the last large choroidal vessels, with pigment heaped up along its edge."""
     height, width = patch.alpha.shape
-    lines, cloud = (noise(rng, cells, max(height, width), 2)[:height, :width] for cells in (7, 4))
-    vessels = ramp(np.abs(lines), 0.3, 0.06) * np.float32(0.45)
-    edge = 4 * patch.alpha * (1 - patch.alpha) * ramp(cloud, -0.2, 1.2)
-    canvas.cover(patch.times(1 - 0.7 * vessels), (1.45, 1.95, 1.95), 0.8 * strength)
-    texture(canvas, patch.window, patch.alpha, rng, 0.06)
-    canvas.tint(Patch(patch.window, edge), (0.6, 0.58, 0.65), strength)
+    lines, cloud = (noise(rng, cells, max(height, width), 3)[:height, :width] for cells in (6, 3))
+    vessels = ramp(np.abs(lines), 0.6, 0.0) * ramp(cloud, -0.6, 1.0)
+    shine = 1 + 0.07 * cloud
+    rim = 4 * patch.alpha * (1 - patch.alpha) * ramp(cloud, -0.2, 1.4)
+    canvas.cover(patch.times((0.86 - 0.3 * vessels) * shine), (1.68, 2.08, 1.9), strength)
+    texture(canvas, patch.window, patch.alpha, rng, 0.05)
+    canvas.tint(Patch(patch.window, rim), (0.76, 0.72, 0.76), strength)
 
 
 def atrophy(canvas: Canvas, finding: Finding) -> None:
     """A white-yellow patch through which the sclera shines, with some pigment."""
     rng = np.random.default_rng(finding.seed)
-    patch = lobes(canvas, finding, rng, 5, float(rng.uniform(0.004, 0.014)))
+    patch = lobes(canvas, finding, rng, 5, float(rng.uniform(0.008, 0.028)))
     if patch is not None:
         _bare_sclera(canvas, patch, rng, finding.strength)
         canvas.mark(patch, finding.kind, finding.label)

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from eyeground.phantom.canvas import Canvas, blob, noise
-from eyeground.phantom.findings.blood import spot
+from eyeground.phantom.canvas import Canvas, blobs, noise, splinters
+from eyeground.phantom.findings.blood import lobes, spot
 from eyeground.phantom.findings.place import Place
 from eyeground.phantom.traits import Finding
 
@@ -83,47 +83,50 @@ def epiretinal_membrane(canvas: Canvas, finding: Finding) -> None:
 
 
 def myelinated_fibres(canvas: Canvas, finding: Finding) -> None:
-    """A white feathered patch that follows the fibres away from the disc."""
+    """A white patch from the disc's edge outwards, frayed along the fibres."""
     rng = np.random.default_rng(finding.seed)
-    size = finding.size
     away = np.array([-math.cos(finding.angle), math.sin(finding.angle)])
     normal = np.array([away[1], -away[0]])
-    outlines = []
-    for _ in range(26):
-        spread = rng.normal(0, 0.42)
-        start = np.array([finding.x, finding.y]) + spread * size * normal
-        length = size * rng.uniform(0.5, 1.5) * math.exp(-(spread**2))
-        end = start + length * (away + 0.45 * spread * normal)
-        middle, half = (start + end) / 2, (end - start) / 2
-        centre = canvas.frame.pixels(middle[None])[0]
-        tip = canvas.frame.pixels(end[None])[0] - centre
-        outline = blob(rng, np.zeros(2), 1.0, 0.1)
-        across = np.array([-tip[1], tip[0]]) * 0.16 * size / max(float(np.hypot(*half)), 1e-6) * rng.uniform(0.5, 1)
-        outlines.append(centre + outline[:, :1] * tip + outline[:, 1:] * across)
-    patch = canvas.shape(outlines, 0.007)
+    strand = []
+    for count, spread, longest in ((16, 0.34, 0.8), (46, 0.42, 1.5)):
+        lane = rng.normal(0, spread, count)
+        length = finding.size * rng.uniform(0.45, longest, count) * np.exp(-1.2 * lane**2)
+        start = np.array([finding.x, finding.y]) + finding.size * (lane[:, None] * normal - 0.25 * away)
+        start -= (0.5 * finding.size * lane**2)[:, None] * away
+        end = start + length[:, None] * (away + 0.5 * lane[:, None] * normal)
+        middle, tip = canvas.frame.pixels((start + end) / 2), canvas.frame.pixels(end)
+        width = finding.size * canvas.frame.radius * rng.uniform(0.05, 0.12, count) * (2.0 if count == 16 else 0.6)
+        strand += list(splinters(middle, tip - middle, width, rng.normal(0, 0.05, count)))
+    patch = canvas.shape(strand, 0.004)
     if patch is not None:
-        canvas.cover(patch, (1.5, 2.05, 2.5), 0.82 * finding.strength)
+        canvas.cover(patch, (1.55, 2.15, 2.5), 0.85 * finding.strength)
         canvas.mark(patch, finding.kind, finding.label)
 
 
 def laser_scar(canvas: Canvas, finding: Finding) -> None:
     """A round pale spot, often with a pigmented heart."""
     rng = np.random.default_rng(finding.seed)
-    patch = spot(canvas, finding, rough=0.12, soft=0.008)
+    patch = spot(canvas, finding, rough=0.22, soft=float(rng.uniform(0.005, 0.012)))
     if patch is None:
         return
     canvas.cover(patch, (1.2, 1.5, 1.35), 0.6 * finding.strength)
     canvas.mark(patch, finding.kind, finding.label)
     if rng.random() < 0.6:
-        centre = canvas.frame.pixels(np.array([[finding.x, finding.y]]))[0]
-        heart = canvas.shape([blob(rng, centre, 0.45 * finding.size * canvas.frame.radius, 0.25)], 0.004)
+        radius = finding.size * canvas.frame.radius
+        centre = canvas.frame.pixels(np.array([[finding.x, finding.y]]))[0] + rng.normal(0, 0.3, 2) * radius
+        count = int(rng.integers(1, 5))
+        flecks = blobs(
+            rng, centre + rng.normal(0, 0.3, (count, 2)) * radius, radius * rng.uniform(0.1, 0.4, count), 0.4
+        )
+        heart = canvas.shape(list(flecks), 0.004)
         if heart is not None:
             canvas.tint(heart, (0.5, 0.45, 0.5), finding.strength)
 
 
 def pigmentation(canvas: Canvas, finding: Finding) -> None:
-    """A black-brown clump."""
-    patch = spot(canvas, finding, rough=0.3, soft=0.005)
+    """A black-brown clump with flecks around it."""
+    rng = np.random.default_rng(finding.seed)
+    patch = lobes(canvas, finding, rng, 5, 0.005)
     if patch is not None:
         canvas.tint(patch, (0.45, 0.45, 0.55), finding.strength)
         canvas.mark(patch, finding.kind, finding.label)
