@@ -81,8 +81,8 @@ def paint_nerve_fibres(canvas: Canvas, anatomy: Anatomy) -> None:
 def paint_macula(canvas: Canvas, anatomy: Anatomy) -> None:
     """Macular pigment, the dark fovea and, in the young, its reflex."""
     square = np.square(canvas.x) + np.square(canvas.y)
-    wide, core = (np.exp(square * np.float32(-((k * anatomy.macula_size) ** -2))) for k in (2.1, 0.75))
-    canvas.gain(np.float32(anatomy.macula_depth) * (0.42 * wide + 0.58 * core), (-0.42, -0.52, -0.52))
+    wide, core = (np.exp(square * np.float32(-((k * anatomy.macula_size) ** -2))) for k in (2.5, 0.75))
+    canvas.gain(np.float32(anatomy.macula_depth) * (0.5 * wide + 0.55 * core), (-0.42, -0.52, -0.52))
     if anatomy.foveal_reflex > 0:
         window = canvas.window(0.0, 0.0, 0.25)
         distance = np.sqrt(square[window])

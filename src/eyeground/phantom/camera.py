@@ -60,14 +60,17 @@ def expose(canvas: Canvas, camera: Camera, field: Bytes) -> Bytes:
 def _light(camera: Camera, frame: Frame, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """The light that the retina sends back and the light that never reached it, float32 (h, w, 3) each.
 
-    Illumination is brighter in the middle, with a slope across and slow unevenness, redder where it is dim; stray
-    light veils the rim.
+    Illumination is brighter in the middle and about the disc, with a slope across and slow unevenness, and redder
+    where it is dim; stray light veils the rim.
     """
     x, y = frame.field_grid()
     radius = np.hypot(x, y)
     slope = x * math.cos(camera.light_angle) + y * math.sin(camera.light_angle)
     gain = (1 + camera.vignette * (0.35 - radius**2)) * (1 + camera.light_slope * slope)
     gain *= 1 + 0.07 * noise(rng, 3, frame.size)
+    glow_x, glow_y = rng.normal((0.3, 0.0), (0.25, 0.2)).astype(np.float32)
+    glow = np.exp((np.square(x - glow_x) + np.square(y - glow_y)) * np.float32(-1 / rng.uniform(0.15, 0.6)))
+    gain *= 1 + np.float32(min(camera.vignette, 0.5)) * (1.3 * glow - 0.35)
     for _ in range(camera.dust):
         gain *= _dust(x, y, rng)
     veil = _veil(x, y, radius, camera)
@@ -76,7 +79,7 @@ def _light(camera: Camera, frame: Frame, rng: np.random.Generator) -> tuple[Floa
     stray = veil[..., None] * pale
     if camera.arc > 0:
         stray = stray + _arc(x, y, camera)[..., None] * np.array([120, 130, 140], np.float32)
-    shadow = (gain * (1 - veil))[..., None] * (1 + (1 - gain)[..., None] * np.array([0.1, 0.0, -0.12], np.float32))
+    shadow = (gain * (1 - veil))[..., None] * (1 + (1 - gain)[..., None] * np.array([0.12, 0.0, -0.15], np.float32))
     return (shadow * colour).astype(np.float32), stray.astype(np.float32)
 
 

@@ -8,8 +8,8 @@ import numpy as np
 from eyeground.phantom.canvas import Canvas, Floats, Patch, Points, blob, blobs, noise, ramp, splinters, turned
 from eyeground.phantom.traits import Finding
 
-BLOOD = (0.67, 0.38, 0.5)
-EXUDATE = (1.55, 2.05, 1.8)
+BLOOD = (0.73, 0.42, 0.55)
+EXUDATE = (1.65, 2.1, 1.5)
 WOOL = (1.4, 1.7, 1.7)
 
 
@@ -65,12 +65,12 @@ def haemorrhage(canvas: Canvas, finding: Finding) -> None:
     rng = np.random.default_rng(finding.seed)
     size = max(finding.size * canvas.frame.radius, 0.9)
     count = int(rng.integers(4, 9))
-    offsets = rng.normal(0, 0.38, (count, 2)) * size * (1.0, rng.uniform(0.5, 1.0))
-    radii = size * rng.uniform(0.3, 0.75, count)
+    offsets = rng.normal(0, 0.34, (count, 2)) * size * (1.0, rng.uniform(0.5, 1.0))
+    radii = size * rng.uniform(0.25, 0.65, count)
     centre = _centre(canvas, finding)
     outlines = [turned(outline, centre, finding.angle) for outline in blobs(rng, centre + offsets, radii, 0.3)]
-    depth = rng.uniform(0.7, 1.05)
-    _bleed(canvas, finding, canvas.shape(outlines, 0.004), depth)
+    depth = rng.uniform(0.55, 1.05)
+    _bleed(canvas, finding, canvas.shape(outlines, float(rng.uniform(0.004, 0.008))), depth)
     heart = canvas.shape(outlines[:2], 0.006)
     if heart is not None:
         canvas.tint(heart, (0.8, 0.72, 0.8), finding.strength * rng.uniform(0.2, 1))
@@ -82,15 +82,15 @@ def flame(canvas: Canvas, finding: Finding) -> None:
     turn = finding.angle if canvas.frame.mirror > 0 else np.pi - finding.angle
     along, across = np.array([np.cos(turn), np.sin(turn)]), np.array([-np.sin(turn), np.cos(turn)])
     size = finding.size * canvas.frame.radius
-    count = int(rng.integers(7, 15))
-    lane = rng.normal(0, 0.3, count)
-    shift = rng.normal(0, 0.42, count)
-    length = size * rng.uniform(0.45, 1.25, count) * np.exp(-((lane / 0.6) ** 2))
-    fan = rng.normal(0, 0.05, count) + 0.16 * lane
+    count = int(rng.integers(8, 20))
+    lane = rng.normal(0, rng.uniform(0.12, 0.32), count)
+    shift = rng.normal(0, 0.6, count)
+    length = size * rng.uniform(0.3, 1.2, count) * np.exp(-((lane / 0.6) ** 2))
+    fan = rng.normal(0, 0.05, count) + rng.uniform(-0.3, 0.3) * lane
     middles = _centre(canvas, finding) + size * (shift[:, None] * along + lane[:, None] * across)
     halves = length[:, None] * (np.cos(fan)[:, None] * along + np.sin(fan)[:, None] * across)
-    strands = splinters(middles, halves, size * rng.uniform(0.05, 0.2, count) + 0.3, rng.normal(0, 0.06, count))
-    _bleed(canvas, finding, canvas.shape(list(strands), 0.003), rng.uniform(0.75, 1.05))
+    strands = splinters(middles, halves, size * rng.uniform(0.04, 0.13, count) + 0.3, rng.normal(0, 0.06, count))
+    _bleed(canvas, finding, canvas.shape(list(strands), 0.0035), rng.uniform(0.6, 1.0))
 
 
 def _bleed(canvas: Canvas, finding: Finding, patch: Patch | None, depth: float) -> None:
@@ -130,7 +130,7 @@ def star(canvas: Canvas, finding: Finding) -> None:
 
 def _grains(canvas: Canvas, finding: Finding, points: Points, rng: np.random.Generator, scale: Points) -> None:
     """Grains of very different sizes with sharp edges; the largest are plaques."""
-    sizes = np.minimum(rng.lognormal(-5.75, 0.75, len(points)) * scale, 0.034)
+    sizes = np.minimum(rng.lognormal(-5.95, 0.75, len(points)) * scale, 0.034)
     at = canvas.frame.pixels(points)
     outlines = blobs(rng, at, sizes * canvas.frame.radius + 0.25, 0.45)
     patch = canvas.shape(list(outlines), 0.0016)

@@ -19,7 +19,7 @@ def draw_dry(place: Place, severity: float) -> list[Finding]:
     rng = place.rng
     found = []
     for _ in range(place.count(3, 6)):
-        angle, reach = rng.uniform(0, 6.28), abs(rng.normal(0, 0.13))
+        angle, reach = rng.uniform(0, 6.28), abs(rng.normal(0, 0.2))
         where = (reach * np.cos(angle), reach * np.sin(angle))
         found.append(place.finding("drusen", "A", where, rng.uniform(0.12, 0.26), angle=1 + severity))
     if severity > 0.6:
@@ -65,11 +65,11 @@ def drusen(canvas: Canvas, finding: Finding) -> None:
     count = int(14 + 190 * finding.size)
     offset = rng.normal(0, 0.5, (count, 2)) * (1.0, rng.uniform(0.6, 1.0))
     middle = np.exp(-((offset**2).sum(axis=1)) / 0.35)
-    sizes = rng.lognormal(-5.35, 0.62, count) * (0.55 + 0.75 * middle) * finding.angle
+    sizes = rng.lognormal(-5.6, 0.6, count) * (0.55 + 0.75 * middle) * finding.angle
     points = canvas.frame.pixels(np.array([finding.x, finding.y]) + offset * finding.size)
     outlines = blobs(rng, points, np.minimum(sizes, 0.035) * canvas.frame.radius + 0.3, 0.25)
     large = sizes > 0.009
-    for group, soft, depth in ((outlines[~large], 0.003, 0.5), (outlines[large], 0.0075, 0.7)):
+    for group, soft, depth in ((outlines[~large], 0.003, 0.55), (outlines[large], 0.007, 0.62)):
         patch = canvas.shape(list(group), soft)
         if patch is not None:
             canvas.cover(patch, _DRUSE, depth * finding.strength)

@@ -75,7 +75,7 @@ def _bare_sclera(canvas: Canvas, patch: Patch, rng: np.random.Generator, strengt
     vessels = ramp(np.abs(lines), 0.6, 0.0) * ramp(cloud, -0.6, 1.0)
     shine = 1 + 0.07 * cloud
     rim = 4 * patch.alpha * (1 - patch.alpha) * ramp(cloud, -0.2, 1.4)
-    canvas.cover(patch.times((0.86 - 0.3 * vessels) * shine), (1.68, 2.08, 1.9), strength)
+    canvas.cover(patch.times((0.86 - 0.3 * vessels) * shine), (1.76, 2.15, 2.3), strength)
     texture(canvas, patch.window, patch.alpha, rng, 0.05)
     canvas.tint(Patch(patch.window, rim), (0.76, 0.72, 0.76), strength)
 
