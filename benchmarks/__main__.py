@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from benchmarks import record
 
 BENCHMARKS = {
+    "bootstrap": "benchmarks.bootstrap",
+    "coverage": "benchmarks.coverage",
     "crop": "benchmarks.crop",
     "heatmaps": "benchmarks.heatmaps",
     "training": "benchmarks.training",

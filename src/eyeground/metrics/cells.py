@@ -95,8 +95,9 @@ def rank_weighted(cells: Cells, weights: NDArray[np.integer[Any]]) -> tuple[Arra
     below = 2 * (n_all - n_pos)[:, None] - 2 * (at - hits)  # twice the negatives below each group
     if len(cells.mixed):
         first = cells.first[cells.mixed]
-        before = count.take(first, axis=1) - drawn.take(first, axis=1).astype(np.int64)
-        below[:, cells.mixed] += at[:, cells.mixed] - before - held[:, cells.mixed]
+        below[:, cells.mixed] += at[:, cells.mixed] - held[:, cells.mixed]
+        below[:, cells.mixed] += drawn.take(first, axis=1)
+        below[:, cells.mixed] -= count.take(first, axis=1)
     area = _ratio((held * below).sum(axis=1), 2 * n_pos * (n_all - n_pos))
     gained = held * hits / np.maximum(at, 1)
     return area, _ratio(gained.sum(axis=1), n_pos)

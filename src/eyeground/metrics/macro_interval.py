@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from eyeground.metrics.ap_interval import ap_bounds
 from eyeground.metrics.auc_interval import bounds, eyes_of

@@ -6,9 +6,13 @@ DLMF 8.17 (the incomplete beta function and its continued fraction), https://dlm
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 
 STEPS = 20_000
 """Terms of the continued fraction at most; it needs about the square root of the larger shape."""
+
+LARGE = 1e5
+"""Degrees of freedom from which on Student's t is taken from the normal distribution."""
 
 
 def beta_cdf(x: float, a: float, b: float) -> float:
@@ -35,12 +39,21 @@ def beta_quantile(p: float, a: float, b: float) -> float:
     """
     if not 0 <= p <= 1:
         raise ValueError(f"a chance lies in [0, 1], not at {p}")
-    low, high = 0.0, 1.0
-    while True:  # halving ends when no number lies between the two
-        middle = (low + high) / 2
-        if middle in (low, high):
-            return middle
-        low, high = (middle, high) if beta_cdf(middle, a, b) < p else (low, middle)
+    if p in (0, 1):
+        return float(p)
+    low, high, x = 0.0, 1.0, a / (a + b)
+    scale = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)
+    for _ in range(STEPS):  # Newton's steps, halving where they leave the bracket; ends when x no longer moves
+        miss = beta_cdf(x, a, b) - p
+        low, high = (x, high) if miss < 0 else (low, x)
+        slope = math.exp(min((a - 1) * math.log(x) + (b - 1) * math.log1p(-x) + scale, 700.0))
+        after = x - miss / slope if slope > 0 else low
+        if not low < after < high:
+            after = (low + high) / 2
+        if abs(after - x) <= 1e-15 * x or after in (0.0, 1.0):
+            return after
+        x = after
+    raise ValueError(f"no beta quantile found at {p} with shapes {a} and {b}")
 
 
 def student_quantile(p: float, degrees: float) -> float:
@@ -51,6 +64,9 @@ def student_quantile(p: float, degrees: float) -> float:
     """
     if not (0 < p < 1 and degrees > 0):
         raise ValueError(f"Student's t has no quantile at {p} with {degrees} degrees of freedom")
+    if degrees > LARGE:  # Cornish and Fisher's first term; the next is of order 1 / degrees squared
+        normal = NormalDist().inv_cdf(p)
+        return normal + (normal**3 + normal) / (4 * degrees)
     tail = min(p, 1 - p)
     # t squared over (degrees + t squared) is beta(1/2, degrees/2); its complement keeps thin tails exact
     rest = beta_quantile(2 * tail, degrees / 2, 0.5)
