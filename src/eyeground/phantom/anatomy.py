@@ -18,8 +18,8 @@ def paint_background(canvas: Canvas, anatomy: Anatomy) -> None:
     size = canvas.frame.size
     rng = np.random.default_rng([anatomy.seed, 2])
     broad, hue = noise(rng, 5, size, 2), noise(rng, 7, size, 2)
-    grain = noise(rng, 57, size, 3)
-    mottle = np.float32(anatomy.mottling) * (np.float32(0.03) * broad + np.float32(0.026) * grain)
+    grain = noise(rng, 91, size, 2)
+    mottle = np.float32(anatomy.mottling) * (np.float32(0.025) * broad + np.float32(0.026) * grain)
     shift = np.float32(0.02 * anatomy.mottling) * hue
     veil = np.float32(anatomy.tessellation + 0.1) * (1 - 0.85 * ramp(np.hypot(canvas.x, canvas.y), 0.5, 0.12))
     bare = veil * choroid(canvas, anatomy)
@@ -129,9 +129,9 @@ def paint_disc(canvas: Canvas, anatomy: Anatomy) -> None:
     near = ramp(cup - rim, 1.3, 0.0)
     colour = np.stack(
         (
-            (1.6 + 0.1 * temporal + 0.08 * near) * tone,
-            (1.56 + 0.26 * temporal + 0.4 * near) * tone,
-            (1.55 + 0.34 * temporal + 0.5 * near) * tone,
+            (1.5 + 0.1 * temporal + 0.1 * near) * tone,
+            (1.4 + 0.26 * temporal + 0.4 * near) * tone,
+            (1.35 + 0.34 * temporal + 0.5 * near) * tone,
         ),
         axis=2,
     )
@@ -140,7 +140,7 @@ def paint_disc(canvas: Canvas, anatomy: Anatomy) -> None:
     slope = 0.14 + 0.22 * ramp(across, 0.3, -0.5)
     inside = ramp((cup - 1) / slope, 1.0, -1.0) * alpha
     shade = 1 + 0.05 * lamina - 0.08 * ramp(cup, 0.3, 0.9)
-    pale = np.stack((2.0 * shade, 2.55 * shade, 2.95 * shade), axis=2)
+    pale = np.stack((1.92 * shade, 2.4 * shade, 2.65 * shade), axis=2)
     view += (canvas.opaque(pale) - view) * (0.92 * inside)[..., None]
     for name, found in (("disc", rim <= 1), ("cup", (cup <= 1) & (rim <= 1))):
         canvas.masks[name] = np.zeros(canvas.pixels.shape[:2], np.uint8)

@@ -120,7 +120,7 @@ def _camera(rng: np.random.Generator, old: float, faults: float) -> Camera:
         rim=float(np.clip(rng.exponential(0.22) * faults, 0, 0.75)),
         rim_angle=0.0,
         rim_spread=rng.uniform(0.15, 0.45),
-        blur=(0.0012 + 0.002 * faults * rng.gamma(1.5, 0.7)) * (1 + 0.3 * old),
+        blur=(0.0008 + 0.0017 * faults * rng.gamma(1.5, 0.7)) * (1 + 0.3 * old),
         noise=rng.uniform(0.8, 2.6) * faults,
         arc=rng.uniform(0.3, 0.9) if rng.random() < 0.12 * faults else 0.0,
         dust=int(rng.poisson(0.9 * faults)),

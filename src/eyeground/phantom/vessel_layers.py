@@ -11,7 +11,7 @@ from eyeground.phantom.canvas import Bytes, Canvas, Floats, Frame, Patch, Points
 from eyeground.phantom.traits import Anatomy, Finding
 from eyeground.phantom.vessels import ARCADE_POINTS, Vessel
 
-_VEIN, _ARTERY, _REFLEX = (0.79, 0.5, 0.65), (0.93, 0.62, 0.73), (1.1, 1.28, 1.22)
+_VEIN, _ARTERY, _REFLEX = (0.76, 0.47, 0.63), (0.93, 0.62, 0.73), (1.1, 1.28, 1.22)
 _VEIN_ON_DISC, _ARTERY_ON_DISC = (1.15, 0.62, 0.62), (1.5, 0.88, 0.8)
 
 

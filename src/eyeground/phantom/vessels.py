@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,7 +13,7 @@ from eyeground.phantom.traits import Anatomy
 
 Kind = Literal["artery", "vein"]
 _STEP = 0.022
-_FINEST = 0.0022
+_FINEST = 0.0026
 _AVASCULAR = 0.13
 ARCADE_POINTS = 90
 
@@ -75,7 +76,7 @@ def _origin(anatomy: Anatomy, rng: np.random.Generator, sign: float) -> Points:
     """Where a trunk comes out of the disc: a little nasal of its centre, more so with a large cup."""
     nasal = 0.16 + 0.5 * max(anatomy.cup_ratio - 0.45, 0)
     x = anatomy.disc_x + (nasal + rng.normal(0, 0.08)) * anatomy.disc_radius
-    return np.array([x, anatomy.disc_y + (0.1 * sign + rng.normal(0, 0.06)) * anatomy.disc_radius])
+    return np.array([x, anatomy.disc_y + (0.04 * sign + rng.normal(0, 0.05)) * anatomy.disc_radius])
 
 
 def _meander(rng: np.random.Generator, t: Points, tortuosity: float) -> Points:
@@ -85,17 +86,24 @@ def _meander(rng: np.random.Generator, t: Points, tortuosity: float) -> Points:
 
 
 def _forks(anatomy: Anatomy, rng: np.random.Generator, arcades: list[Vessel]) -> list[Vessel]:
-    """One or two large branches of each arcade, outwards."""
+    """One or two large branches of each arcade outwards, and as many inwards, which run past the macula."""
     places = [
-        (arcade, i) for arcade in arcades for i in rng.choice(np.arange(9, 42), rng.integers(1, 3), replace=False)
+        (arcade, i, turn)
+        for low, high, turn in ((9, 42, -1.0), (12, 56, 1.0))
+        for arcade in arcades
+        for i in rng.choice(np.arange(low, high), rng.integers(1, 3), replace=False)
     ]
-    start = np.array([arcade.points[i] for arcade, i in places])
-    delta = np.array([arcade.points[i + 1] - arcade.points[i - 1] for arcade, i in places])
-    heading = np.arctan2(delta[:, 1], delta[:, 0]) + np.sign(start[:, 1]) * -rng.uniform(0.35, 0.7, len(places))
-    paths = _walk(anatomy, rng, start, heading, 34, toward=np.full(len(places), -0.5))
+    start = np.array([arcade.points[i] for arcade, i, _ in places])
+    delta = np.array([arcade.points[i + 1] - arcade.points[i - 1] for arcade, i, _ in places])
+    turns = np.array([turn for _, _, turn in places])
+    heading = np.arctan2(delta[:, 1], delta[:, 0]) + np.sign(start[:, 1]) * turns * rng.uniform(0.35, 0.7, len(places))
+    paths = _spare_fovea(_walk(anatomy, rng, start, heading, 34, toward=np.where(turns < 0, -0.5, 0.15)))
     taper = np.geomspace(1.0, 0.35, 35)
-    widths = [arcade.widths[i] * rng.uniform(0.66, 0.86) * taper for arcade, i in places]
-    return [Vessel(arcade.kind, 1, *line) for (arcade, _), *line in zip(places, paths, widths, strict=True)]
+    widths = [
+        arcade.widths[i] * (rng.uniform(0.66, 0.86) if turn < 0 else rng.uniform(0.45, 0.7)) * taper
+        for arcade, i, turn in places
+    ]
+    return [Vessel(arcade.kind, 1, *line) for (arcade, _, _), *line in zip(places, paths, widths, strict=True)]
 
 
 def _nasal(anatomy: Anatomy, rng: np.random.Generator, kind: Kind, width: float) -> list[Vessel]:
@@ -157,16 +165,17 @@ def _branch(anatomy: Anatomy, rng: np.random.Generator, parents: list[Vessel]) -
     """Side branches of these vessels, alternating sides."""
     starts, headings, widths, kinds, orders = [], [], [], [], []
     for parent in parents:
-        gap = (5, 7, 8, 9)[min(parent.order, 3)]
-        inwards = np.sign(parent.points[-1, 1])  # the side of the macula, seen along an arcade
-        index, side = int(rng.integers(6, 11)), rng.choice((-1, 1))
-        while index < len(parent.points) - 2:
+        gap = (7, 8, 9, 10)[min(parent.order, 3)]
+        points, calibre = parent.points.tolist(), parent.widths.tolist()
+        inwards = math.copysign(1, points[-1][1])  # the side of the macula, seen along an arcade
+        index, side = int(rng.integers(6, 11)), 1 if rng.random() < 0.5 else -1
+        while index < len(points) - 2:
             inner = parent.order == 0 and side == inwards
-            width = parent.widths[index] * (rng.uniform(0.5, 0.75) if inner else rng.uniform(0.38, 0.65))
-            delta = parent.points[index + 1] - parent.points[index - 1]
-            if width > _FINEST and np.hypot(*parent.points[index]) < 1.9:
-                starts.append(parent.points[index])
-                headings.append(np.arctan2(delta[1], delta[0]) + side * rng.uniform(0.5, 1.1))
+            width = calibre[index] * (rng.uniform(0.5, 0.75) if inner else rng.uniform(0.38, 0.65))
+            (x, y), (x1, y1), (x2, y2) = points[index], points[index - 1], points[index + 1]
+            if width > _FINEST and math.hypot(x, y) < 1.9:
+                starts.append((x, y))
+                headings.append(math.atan2(y2 - y1, x2 - x1) + side * rng.uniform(0.5, 1.1))
                 widths.append(width)
                 kinds.append(parent.kind)
                 orders.append(parent.order + 1)
@@ -175,9 +184,10 @@ def _branch(anatomy: Anatomy, rng: np.random.Generator, parents: list[Vessel]) -
         return []
     start, heading = np.array(starts), np.array(headings)
     inward = np.cos(heading - np.arctan2(-start[:, 1], -start[:, 0]))
-    paths = _spare_fovea(_walk(anatomy, rng, start, heading, 28, toward=np.where(inward > 0, 0.8, -0.7)))
-    children = []
-    for path, width, kind, order in zip(paths, widths, kinds, orders, strict=True):
-        length = int(np.clip(5 + width * 2300 * rng.uniform(0.6, 1.4), 7, 29))
-        children.append(Vessel(kind, order, path[:length], width * np.linspace(1.0, 0.45, length)))
-    return children
+    lengths = np.clip(5 + np.array(widths) * 2300 * rng.uniform(0.6, 1.4, len(widths)), 7, 29).astype(int)
+    steps = int(lengths.max()) - 1
+    paths = _spare_fovea(_walk(anatomy, rng, start, heading, steps, toward=np.where(inward > 0, 0.8, -0.7)))
+    return [
+        Vessel(kind, order, path[:length], width * np.linspace(1.0, 0.45, length))
+        for path, width, kind, order, length in zip(paths, widths, kinds, orders, lengths.tolist(), strict=True)
+    ]

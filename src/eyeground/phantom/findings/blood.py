@@ -9,7 +9,7 @@ from eyeground.phantom.canvas import Canvas, Floats, Patch, Points, blob, blobs,
 from eyeground.phantom.traits import Finding
 
 BLOOD = (0.73, 0.42, 0.55)
-EXUDATE = (1.65, 2.1, 1.5)
+EXUDATE = (1.66, 2.05, 1.75)
 WOOL = (1.4, 1.7, 1.7)
 
 

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from eyeground.phantom.anatomy import disc_distance
+from eyeground.phantom.anatomy import cup_distance, disc_distance
 from eyeground.phantom.canvas import Canvas, Patch, ramp
 from eyeground.phantom.findings.place import Place
 from eyeground.phantom.traits import Anatomy, Finding
@@ -36,10 +36,11 @@ def draw(place: Place, severity: float) -> tuple[Anatomy, list[Finding]]:
 
 
 def cupping(canvas: Canvas, finding: Finding, anatomy: Anatomy) -> None:
-    """Pales the disc and marks the enlarged cup, which the disc's painter has drawn."""
+    """Pales the enlarged cup, which the disc's painter has drawn, and marks it."""
     window = canvas.window(anatomy.disc_x, anatomy.disc_y, 1.3 * anatomy.disc_radius)
-    rim = disc_distance(canvas, anatomy, window)[0]
-    canvas.tint(Patch(window, ramp(rim, 1.02, 0.9)), (1.0, 1.12, 1.22), finding.strength)
+    _, across, along = disc_distance(canvas, anatomy, window)
+    cup = cup_distance(across, along, anatomy)
+    canvas.tint(Patch(window, ramp(cup, 1.03, 0.9)), (1.06, 1.12, 1.2), finding.strength)
     canvas.mark(canvas.whole(canvas.masks["cup"].astype(np.float32) / 255), finding.kind, finding.label)
 
 
