@@ -43,7 +43,7 @@ def _tissue(rng: np.random.Generator, eye: EyeTraits) -> Tissue:
         tilt=rng.normal(0, 26),
         bend=bend,
         depth=rng.normal(0.55, 0.035),
-        thickness=float(np.clip(rng.normal(1, 0.045), 0.88, 1.12)),
+        thickness=float(np.clip(rng.normal(0.98, 0.065), 0.82, 1.15)),
         pit_width=float(np.clip(rng.normal(1, 0.09), 0.78, 1.25)),
         nerve_fibres=float(np.clip(rng.normal(1, 0.1), 0.7, 1.3)) * (rng.uniform(0.45, 0.75) if damaged else 1.0),
         choroid_um=float(np.clip(rng.normal(280, 60), 140, 430)) * (rng.uniform(0.3, 0.6) if myopic else 1.0),
@@ -58,11 +58,11 @@ def _exposure(rng: np.random.Generator, eye: EyeTraits, difficulty: Difficulty) 
     veil = max((finding.strength for finding in eye.of("lens_opacity")), default=0.0)
     grainy = rng.random() < 0.5
     return Exposure(
-        gain=rng.uniform(0.82, 1.12) * (1 - 0.28 * min(veil, 1.0)),
+        gain=rng.uniform(0.9, 1.2) * (1 - 0.28 * min(veil, 1.0)),
         floor=(rng.uniform(0.04, 0.085) if grainy else rng.uniform(0.01, 0.04)) * (0.6 + 0.4 * faults),
         speckle=(rng.uniform(0.15, 0.24) if grainy else rng.uniform(0.06, 0.12)) * (0.6 + 0.4 * faults),
         blur=rng.uniform(0.45, 0.75) + 0.35 * faults * rng.random(),
-        reach_um=rng.uniform(100, 320),
+        reach_um=rng.uniform(85, 280),
         seed=int(rng.integers(2**31)),
     )
 

@@ -225,8 +225,9 @@ def _absorb(um: Floats) -> None:
         change = share * np.clip(-excess, 0, 40) - np.minimum(share * np.clip(excess, 0, None), most * um[row])
         um[row] = np.maximum(um[row] + _soft(change, 3 if name == "onl" else 7), 0.25 * um[row])
     total = um.sum(axis=0)
-    near = _soft(np.clip(lift / 20, 0, 1), 4)
-    um[0] = np.maximum(um[0] + near * (_soft(total, 7) - total), 0.5 * um[0])
+    rough = _soft(np.clip(lift / 20, 0, 1), 6) * (_soft(total, 9) - total)
+    inner = [INDEX[name] for name in ("nfl", "gcl", "ipl", "inl")]
+    um[inner] *= np.clip(1 + rough / np.maximum(um[inner].sum(axis=0), 1), 0.4, 2.0)
 
 
 def _end_at_disc(um: Floats, light: Floats, x: Floats, disc: Floats, cup_ratio: float) -> Floats:

@@ -26,7 +26,9 @@ def wet(rng: np.random.Generator, section: Section, difficulty: Difficulty) -> l
         for side in (-1, 1) if rng.random() < 0.6 else (1 if rng.random() < 0.5 else -1,):
             width = rng.uniform(0.45, 1.0)
             at = centre + side * (half + 0.45 * width)
-            found.append(_raised(rng, "subretinal_fluid", at, width, rng.uniform(90, 230), 2.0, 0.0))
+            found.append(
+                _raised(rng, "subretinal_fluid", at, width, rng.uniform(90, 230) * min(1.0, width / 0.75), 2.0, 0.0)
+            )
     if fluid > 0.45:
         found += _cysts(rng, centre, half + 0.25, round(rng.integers(4, 12) * difficulty.count), 0.5)
         found.append(_raised(rng, "thickening", centre, half + 0.8, rng.uniform(60, 150), 2.0, 0.0))

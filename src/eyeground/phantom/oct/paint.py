@@ -56,9 +56,10 @@ def add_choroid(picture: Slice, stack: Stack, traits: ScanTraits) -> None:
 
     Where the pigment epithelium is lost more light comes through. In the disc there is nerve tissue instead.
     """
-    small = (WIDTH // 2, HEIGHT // 2)
+    first = max(0, int(stack.tops[-1].min()) // 2 - 1) * 2
+    small = (WIDTH // 2, (HEIGHT - first) // 2)
     floor = cv2.resize(stack.tops[-1][None], (small[0], 1))[0]
-    depth = (np.arange(small[1], dtype=np.float32)[:, None] * 2 + 0.5 - floor) * np.float32(UM_Z)
+    depth = (np.arange(small[1], dtype=np.float32)[:, None] * 2 + first + 0.5 - floor) * np.float32(UM_Z)
     rng = np.random.default_rng([traits.tissue.seed, 11])
     thick = traits.tissue.choroid_um * np.clip(1 - 0.11 * cv2.resize(stack.x[None], (small[0], 1))[0], 0.35, 1.3)
     share = np.clip(depth / thick, 0, 2)
@@ -74,16 +75,16 @@ def add_choroid(picture: Slice, stack: Stack, traits: ScanTraits) -> None:
     nerve = np.exp(-np.clip(depth, 0, None) / 260) * (0.42 + 0.08 * fine)
     edge = cv2.resize(stack.disc[None], (small[0], 1))[0]
     half = stroma * cv2.resize(more[None].astype(np.float32), (small[0], 1))[0] * (1 - edge) + nerve * edge
-    full = cv2.resize(half.astype(np.float32), (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR)
-    picture.light += np.where(stack.tops[-1] <= _ROWS, full, 0)
+    full = cv2.resize(half.astype(np.float32), (WIDTH, HEIGHT - first), interpolation=cv2.INTER_LINEAR)
+    picture.light[first:] += full * (stack.tops[-1] <= _ROWS[first:])
 
 
 def _field(rng: np.random.Generator, shape: tuple[int, int], sigma: float) -> Floats:
     """Smooth noise (h, w) for `shape` (w, h), longer along the scan; its standard deviation is about 1."""
     coarse = rng.standard_normal((shape[1] // 2, shape[0] // 2), dtype=np.float32)
     smooth = cv2.GaussianBlur(coarse, (0, 0), sigmaX=1.5 * sigma, sigmaY=sigma)
-    smooth *= np.float32(2 * np.sqrt(np.pi * 1.5) * sigma)
-    return np.asarray(cv2.resize(smooth, shape, interpolation=cv2.INTER_CUBIC), np.float32)
+    even = np.asarray(smooth, np.float32) * np.float32(2 * np.sqrt(np.pi * 1.5) * sigma)
+    return np.asarray(cv2.resize(even, shape, interpolation=cv2.INTER_CUBIC), np.float32)
 
 
 def _step(values: Floats) -> Floats:

@@ -19,6 +19,8 @@ from eyeground.phantom.traits import Difficulty, EyeTraits
 
 _LEAST_ROWS = 1.0
 _EVERY = 32
+_GRAIN = 35.0
+"""Standard deviation of even random bytes after the blur."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,9 @@ def take(eye: EyeTraits, traits: ScanTraits, section: Section) -> Bscan:
 def expose(light: Floats, exposure: Exposure) -> Bytes:
     """The instrument: blur, speckle that grows with the signal, a noisy floor, gain, eight bits."""
     rng = np.random.default_rng(exposure.seed)
-    noise = rng.standard_normal((HEIGHT + 40, WIDTH + 40), dtype=np.float32)
-    noise = cv2.GaussianBlur(noise, (0, 0), 0.6) * np.float32(2.1)
+    bytes_ = rng.integers(0, 256, (HEIGHT + 40, WIDTH + 40), dtype=np.uint8)
+    smooth = cv2.GaussianBlur(bytes_, (0, 0), 0.6)  # a sum of many even numbers is nearly normal
+    noise = (smooth.astype(np.float32) - np.float32(127.5)) * np.float32(1 / _GRAIN)
     speckle, floor = noise[:HEIGHT, :WIDTH], noise[40:, 40:]
     signal = cv2.GaussianBlur(light, (0, 0), exposure.blur)
     grain = cv2.multiply(signal, speckle, scale=255 * exposure.gain * exposure.speckle)
