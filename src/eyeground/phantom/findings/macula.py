@@ -85,8 +85,10 @@ def geographic_atrophy(canvas: Canvas, finding: Finding) -> None:
     inside = canvas.pixels[patch.window]
     smooth = np.full_like(inside, 1.0) + (inside - inside.mean(axis=(0, 1))) * 0.6
     inside += (smooth - inside) * (0.8 * patch.alpha)[..., None]
-    canvas.cover(patch, (1.3, 1.5, 1.35), 0.6 * finding.strength)
-    texture(canvas, patch.window, patch.alpha, rng, 0.1)
+    height, width = patch.alpha.shape
+    vessels = ramp(np.abs(noise(rng, 5, max(height, width), 2)[:height, :width]), 0.5, 0.0)
+    canvas.cover(patch.times(1 - 0.5 * vessels), (1.36, 1.55, 1.6), 0.75 * finding.strength)
+    texture(canvas, patch.window, patch.alpha, rng, 0.06)
     canvas.mark(patch, finding.kind, finding.label)
     clumps(canvas, finding, rng, 7)
 
@@ -94,27 +96,27 @@ def geographic_atrophy(canvas: Canvas, finding: Finding) -> None:
 def subretinal_haemorrhage(canvas: Canvas, finding: Finding) -> None:
     """A dark red pool with bays and tongues, duller than blood in the retina, thin at its edge."""
     rng = np.random.default_rng(finding.seed)
-    patch = lobes(canvas, finding, rng, 7, 0.012)
+    patch = lobes(canvas, finding, rng, 7, 0.022)
     if patch is not None:
         height, width = patch.alpha.shape
         thick = 0.75 + 0.25 * noise(rng, 5, max(height, width), 2)[:height, :width]
-        canvas.tint(patch.times(np.clip(thick, 0.35, 1)), (0.58, 0.42, 0.58), finding.strength)
+        canvas.tint(patch.times(np.clip(thick, 0.35, 1)), (0.6, 0.42, 0.52), finding.strength)
         canvas.mark(patch, finding.kind, finding.label)
 
 
 def membrane(canvas: Canvas, finding: Finding) -> None:
     """A neovascular membrane or its scar: grey-green at the edge, fibrous yellow-white within, some pigment."""
     rng = np.random.default_rng([finding.seed, 1])
-    patch = lobes(canvas, finding, rng, 6, 0.016)
+    patch = lobes(canvas, finding, rng, 6, 0.022)
     if patch is None:
         return
     height, width = patch.alpha.shape
     side = max(height, width)
     cloud, fibres = (noise(rng, cells, side, 3)[:height, :width] for cells in (3, 9))
     canvas.cover(patch, (0.95, 1.08, 1.0), 0.6 * finding.strength)
-    core = ramp(patch.alpha + 0.18 * cloud, 0.55, 1.0) * patch.alpha
-    strands = np.clip(0.85 - 0.45 * np.abs(fibres) + 0.25 * cloud, 0.1, 1)
-    canvas.cover(patch.times(core * strands), (1.35, 1.7, 1.35), 0.8 * finding.strength)
+    core = ramp(patch.alpha + 0.15 * cloud, 0.4, 1.2) * patch.alpha
+    strands = np.clip(0.75 - 0.25 * np.abs(fibres) + 0.25 * cloud, 0.1, 1)
+    canvas.cover(patch.times(core * strands), (1.36, 1.68, 1.55), finding.strength)
     canvas.mark(patch, finding.kind, finding.label)
     clumps(canvas, finding, rng, int(rng.integers(0, 4)))
 

@@ -29,7 +29,7 @@ def draw(place: Place, severity: float) -> tuple[Anatomy, list[Finding]]:
     found = [place.finding("crescent", "M", where, size, angle=rng.normal(0, 0.35))]
     if severity > 0.35:
         for _ in range(place.count(1, 3 + int(4 * severity))):
-            at = place.somewhere(0.05, 0.65)
+            at = place.somewhere(0.05, 0.55)
             size = rng.uniform(0.04, 0.1 + 0.16 * severity)
             found.append(place.finding("patchy_atrophy", "M", at, size, angle=rng.uniform(0, 3.1)))
     return changed, found
@@ -83,7 +83,7 @@ def _bare_sclera(canvas: Canvas, patch: Patch, rng: np.random.Generator, strengt
 def atrophy(canvas: Canvas, finding: Finding) -> None:
     """A white-yellow patch through which the sclera shines, with some pigment."""
     rng = np.random.default_rng(finding.seed)
-    patch = lobes(canvas, finding, rng, 5, float(rng.uniform(0.008, 0.028)))
+    patch = lobes(canvas, finding, rng, 5, float(rng.uniform(0.012, 0.05)))
     if patch is not None:
         _bare_sclera(canvas, patch, rng, finding.strength)
         canvas.mark(patch, finding.kind, finding.label)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import cv2
 import numpy as np
 
 from eyeground.phantom.canvas import Canvas, blobs, noise, splinters
@@ -74,11 +75,14 @@ def epiretinal_membrane(canvas: Canvas, finding: Finding) -> None:
         return
     height, width = patch.alpha.shape
     cos, sin = math.cos(finding.angle), math.sin(finding.angle)
-    x, y = canvas.x[patch.window] - finding.x, canvas.y[patch.window] - finding.y
-    bend = 0.02 * noise(rng, 5, max(height, width))[:height, :width]
-    folds = np.sin((cos * x + sin * y + bend) * 2 * np.pi / 0.035)
-    strength = np.clip(0.55 + 0.3 * noise(rng, 6, max(height, width))[:height, :width], 0.1, 1)
-    canvas.cover(patch.times(strength * (0.55 + 0.28 * folds)), (1.25, 1.6, 1.95), 0.62 * finding.strength)
+    x, y = canvas.x[patch.window] - np.float32(finding.x), canvas.y[patch.window] - np.float32(finding.y)
+    along, across = cos * y - sin * x, cos * x + sin * y
+    bend = np.float32(0.03) * noise(rng, 4, max(height, width), 2)[:height, :width]
+    table = rng.standard_normal((64, 64), dtype=np.float32)
+    u, v = (along + 0.5 * bend) * np.float32(9) + 32, (across + bend) * np.float32(48) + 32
+    folds = np.asarray(cv2.remap(table, u, v, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT), np.float32)
+    strength = np.clip(0.5 + 0.35 * noise(rng, 5, max(height, width), 2)[:height, :width], 0.1, 1)
+    canvas.cover(patch.times(strength * np.clip(0.5 + 0.3 * folds, 0, 1)), (1.25, 1.6, 1.95), 0.62 * finding.strength)
     canvas.mark(patch, finding.kind, finding.label)
 
 
