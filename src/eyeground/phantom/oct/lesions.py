@@ -72,11 +72,11 @@ def oedema(rng: np.random.Generator, section: Section, difficulty: Difficulty) -
         centre = float(np.clip(near[int(rng.integers(len(near)))], -1.7, 1.7))
     else:
         centre = (1 if rng.random() < 0.5 else -1) * rng.uniform(0.8, 1.5)
-    amount = rng.uniform(110, 300)
+    amount = rng.uniform(50, 280)
     half = rng.uniform(0.9, 1.7)
     found = [_raised(rng, "thickening", centre, half, amount, 2.0, 0.0)]
     if central:
-        found.append(_raised(rng, "thickening", centre, rng.uniform(0.55, 0.8), rng.uniform(50, 170), 2.0, 0.0))
+        found.append(_raised(rng, "thickening", centre, rng.uniform(0.55, 0.8), rng.uniform(30, 160), 2.0, 0.0))
         if rng.random() < 0.25:
             found.append(
                 _raised(rng, "subretinal_fluid", centre, rng.uniform(0.5, 0.95), rng.uniform(50, 130), 2.0, 0.0)

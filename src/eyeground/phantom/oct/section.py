@@ -60,7 +60,9 @@ class Section:
 
 def cross(eye: EyeTraits) -> Section:
     """Cuts the eye's findings along the horizontal through the fovea; a beam's width counts as on the line."""
-    masks = _painted(finding for finding in eye.findings if finding.kind in CROSSED)
+    masks = _painted(finding for finding in eye.findings if finding.kind in CROSSED and not _leaked(finding))
+    for kind, mask in _leaks(eye).items():
+        masks[kind] = np.maximum(masks[kind], mask) if kind in masks else mask
     middle = _SIDE // 2
     reach = max(1, round(_BEAM_UM / _UM))
     inside = {}
@@ -76,17 +78,26 @@ def cross(eye: EyeTraits) -> Section:
     return Section(x.astype(np.float32), inside)
 
 
-@lru_cache(maxsize=1)
 def macular_oedema(eye: EyeTraits) -> bool:
     """Whether diabetic hard exudates lie within one disc diameter of the fovea: IDRiD's macular oedema of risk 2.
 
     Porwal et al., Medical Image Analysis 59, 2020: risk 2 is hard exudates within that distance.
     """
-    masks = _painted(finding for finding in eye.findings if finding.kind in _LEAKED and finding.label == "D")
+    masks = _leaks(eye)
     steps = np.arange(_SIDE) - (_SIDE - 1) / 2
     distance = np.hypot(steps[:, None], steps[None, :]) * (_UM / 1000)
     near = distance <= 2 * eye.anatomy.disc_radius * FIELD_MM
-    return any(bool((masks[kind][near] > 0).any()) for kind in _LEAKED if kind in masks)
+    return any(bool((mask[near] > 0).any()) for kind, mask in masks.items() if kind in _LEAKED)
+
+
+def _leaked(finding: Finding) -> bool:
+    return finding.kind in _LEAKED and finding.label == "D"
+
+
+@lru_cache(maxsize=1)
+def _leaks(eye: EyeTraits) -> dict[str, Bytes]:
+    """The masks of an eye's diabetic exudates, painted once for truth and scan; not to be written to."""
+    return _painted(finding for finding in eye.findings if _leaked(finding))
 
 
 def vessels_crossed(anatomy: Anatomy) -> list[tuple[float, float, bool]]:
