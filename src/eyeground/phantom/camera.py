@@ -70,7 +70,7 @@ def _light(camera: Camera, frame: Frame, rng: np.random.Generator) -> tuple[Floa
     gain *= 1 + 0.07 * noise(rng, 3, frame.size)
     glow_x, glow_y = rng.normal((0.3, 0.0), (0.25, 0.2)).astype(np.float32)
     glow = np.exp((np.square(x - glow_x) + np.square(y - glow_y)) * np.float32(-1 / rng.uniform(0.15, 0.6)))
-    gain *= 1 + np.float32(min(camera.vignette, 0.5)) * (1.3 * glow - 0.35)
+    gain *= 1 + np.float32(min(camera.vignette, 0.5)) * (1.1 * glow - 0.3)
     for _ in range(camera.dust):
         gain *= _dust(x, y, rng)
     veil = _veil(x, y, radius, camera)

@@ -110,8 +110,8 @@ def exudates(canvas: Canvas, finding: Finding) -> None:
         angle, reach = rng.uniform(0, 2 * np.pi, nests), rng.uniform(0, 1, nests)
     middles = reach[:, None] * np.stack((np.cos(angle), np.sin(angle)), axis=1) * (1.0, rng.uniform(0.6, 1.0))
     weight = rng.lognormal(0, 0.8, nests)
-    home = rng.choice(nests, int(20 + 420 * finding.size), p=weight / weight.sum())
-    offset = middles[home] + rng.normal(0, 1, (len(home), 2)) * (0.1 + 0.16 * rng.random(nests))[home, None]
+    home = rng.choice(nests, int(25 + 520 * finding.size), p=weight / weight.sum())
+    offset = middles[home] + rng.normal(0, 1, (len(home), 2)) * (0.1 + 0.26 * rng.random(nests))[home, None]
     scale = 0.75 + 0.35 * rng.random(nests)[home]
     _grains(canvas, finding, np.array([finding.x, finding.y]) + finding.size * offset, rng, scale)
 
@@ -130,9 +130,9 @@ def star(canvas: Canvas, finding: Finding) -> None:
 
 def _grains(canvas: Canvas, finding: Finding, points: Points, rng: np.random.Generator, scale: Points) -> None:
     """Grains of very different sizes with sharp edges; the largest are plaques."""
-    sizes = np.minimum(rng.lognormal(-5.95, 0.75, len(points)) * scale, 0.034)
+    sizes = np.minimum(rng.lognormal(-6.1, 0.85, len(points)) * scale, 0.034)
     at = canvas.frame.pixels(points)
-    outlines = blobs(rng, at, sizes * canvas.frame.radius + 0.25, 0.45)
+    outlines = blobs(rng, at, sizes * canvas.frame.radius + 0.25, 0.6)
     patch = canvas.shape(list(outlines), 0.0016)
     if patch is not None:
         canvas.cover(patch, EXUDATE, 0.8 * finding.strength)
