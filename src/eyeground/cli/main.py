@@ -19,6 +19,7 @@ COMMANDS = {
     "cohort split": ("cohort_split", "patients into folds, grouped by patient and duplicate photographs"),
     "train": ("train", "train a method on a split; resumes when called again"),
     "evaluate": ("evaluate", "judge a bundle on a cohort"),
+    "localise": ("localise", "whether the heatmaps point at the lesions, where masks are known"),
     "score": ("score", "the challenge's scoring for anybody's predictions"),
     "submit": ("submit", "the challenge's submission file from a folder of images"),
     "read": ("read", "two photographs to probabilities, heatmaps and a report"),

@@ -9,7 +9,9 @@ from typing import Any
 import timm
 import torch
 from safetensors import SafetensorError, safe_open
+from timm.models import resolve_pretrained_cfg
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from eyeground.errors import UsageError, nearest
 
@@ -37,21 +39,33 @@ class Trunk(nn.Module):
     def __init__(self, body: nn.Module, channels: int, record: TrunkRecord) -> None:
         super().__init__()
         self.body, self.channels, self.record = body, channels, record
+        self.channels_last = getattr(body, "output_fmt", "NCHW") == "NHWC"
         self.register_buffer("mean", torch.tensor(record.mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(record.std).view(1, 3, 1, 1))
 
     def forward(self, pixels: Tensor) -> Tensor:
-        features: Tensor = self.body.forward_features((pixels - self.mean) / self.std)  # type: ignore[operator]
+        found: Any = self.body
+        normal = (pixels - self.mean) / self.std
+        if not hasattr(found, "forward_features"):
+            return self._hypercolumns(found(normal))
+        features: Tensor = found.forward_features(normal)
         if features.dim() == 3:  # tokens (n, prefix + h·w, K) of a square picture
             tokens = features[:, int(getattr(self.body, "num_prefix_tokens", 0)) :]
             side = round(tokens.shape[1] ** 0.5)
             features = tokens.transpose(1, 2).reshape(len(tokens), self.channels, side, side)
-        elif getattr(self.body, "output_fmt", "NCHW") == "NHWC" or features.shape[1] != self.channels:
+        elif self.channels_last or features.shape[1] != self.channels:
             features = features.permute(0, 3, 1, 2)
         return features
 
+    def _hypercolumns(self, stages: list[Tensor]) -> Tensor:
+        """The maps of several stages, finest first, enlarged to the first and joined: (n, sum of K, h, w)."""
+        maps = [stage.permute(0, 3, 1, 2) if self.channels_last else stage for stage in stages]
+        size = maps[0].shape[2:]
+        enlarged = [F.interpolate(coarse, size, mode="bilinear", align_corners=False) for coarse in maps[1:]]
+        return torch.cat([maps[0], *enlarged], 1)
 
-def make_trunk(name: str, weights: str, size: int) -> Trunk:
+
+def make_trunk(name: str, weights: str, size: int, stride: int | None = None) -> Trunk:
     """Builds a trunk by its timm name.
 
     Args:
@@ -59,15 +73,20 @@ def make_trunk(name: str, weights: str, size: int) -> Trunk:
         weights: 'none', 'imagenet' (timm's own, downloaded once), or the path of a safetensors file in timm's names;
             its metadata `mean` and `std` (comma-separated) win over timm's record.
         size: side of the input in pixels; needed by trunks with a fixed grid.
+        stride: pixels per element of the feature map where the trunk's own (mostly 32) is too coarse: the trunk ends
+            at its last stage with this stride, which is also smaller and faster.
 
     Raises:
-        UsageError: an unknown name, weights that are missing, unreachable or of another architecture.
+        UsageError: an unknown name, weights that are missing, unreachable or of another architecture, a stride that
+            the trunk can't have.
     """
     if not timm.is_model(name):
         raise UsageError(f"no trunk '{name}' in timm{nearest(name, timm.list_models())}")
     extra: dict[str, Any] = {"num_classes": 0, "global_pool": ""}
     if timm.get_pretrained_cfg(name, allow_unregistered=True) and _fixed_grid(name):
         extra["img_size"] = size
+    if stride is not None:
+        extra = {"features_only": True, "out_indices": _stages(name, stride)}
     overlay: dict[str, Any] = {}
     if weights not in ("none", "imagenet"):
         overlay = _file_record(Path(weights))
@@ -86,9 +105,22 @@ def make_trunk(name: str, weights: str, size: int) -> Trunk:
         raise UsageError(f"{text} ({type(error).__name__})") from error
     if hasattr(body, "pre_logits"):  # VGG keeps its dense layers, which a feature map never reaches
         body.pre_logits = nn.Identity()
-    config = body.pretrained_cfg
-    record = TrunkRecord(name, Path(weights).name, tuple(config["mean"]), tuple(config["std"]))
-    return Trunk(body, int(body.num_features), record)
+    config = resolve_pretrained_cfg(name, pretrained_cfg_overlay=overlay or None)
+    record = TrunkRecord(name, Path(weights).name, tuple(config.mean), tuple(config.std))
+    return Trunk(body, sum(body.feature_info.channels()) if stride else int(body.num_features), record)
+
+
+def _stages(name: str, stride: int) -> tuple[int, ...]:
+    """The last stage of each stride from this one on."""
+    try:
+        whole: Any = timm.create_model(name, features_only=True)
+        strides: list[int] = whole.feature_info.reduction()
+    except (RuntimeError, AttributeError, NotImplementedError) as error:
+        raise UsageError(f"trunk '{name}' does not give the maps of its stages; leave --stride out") from error
+    if stride not in strides:
+        raise UsageError(f"trunk '{name}' has no stage with stride {stride}; it has {', '.join(map(str, strides))}")
+    last = {value: index for index, value in enumerate(strides)}
+    return tuple(index for value, index in last.items() if value >= stride)
 
 
 def _fixed_grid(name: str) -> bool:

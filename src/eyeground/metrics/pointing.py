@@ -1,0 +1,103 @@
+"""The pointing game: does a map's strongest place lie on the lesion?
+
+Zhang, Bargal, Lin, Brandt, Shen & Sclaroff, "Top-down neural attention by excitation backprop", IJCV 126, 2018,
+section 5.1: one point per map, a hit when it lies on the object or within a tolerance (15 pixels there, of pictures
+some 500 pixels wide). A large lesion is hit by chance, so every rate stands beside that of a random point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
+
+from eyeground.metrics.intervals import wilson
+
+TOLERANCE = 0.03
+"""Reach of a hit as a part of the field's diameter: 15 pixels of 500."""
+EVERYWHERE = 0.5
+"""A mask that covers more of the field than this has no place to point at."""
+
+
+@dataclass(frozen=True)
+class Pointed:
+    """One map against one mask. `cover` is the mask's part of the field.
+
+    `inside`: the point lies in the mask; `hit`: in it or within the tolerance. `chance`: that a point anywhere in the
+    field is a hit (that it is inside has chance `cover`).
+    """
+
+    inside: bool
+    hit: bool
+    chance: float
+    cover: float
+
+    @property
+    def local(self) -> bool:
+        """Whether the mask is somewhere, and not everywhere."""
+        return self.cover <= EVERYWHERE
+
+
+def peak(values: NDArray[np.floating[Any]]) -> tuple[float, float]:
+    """Centre of a map's strongest element as (x, y) in parts of its sides.
+
+    Args:
+        values: (h, w), finite. The first of equal elements wins, row by row.
+
+    Raises:
+        ValueError: not a map, or with something that is not finite.
+    """
+    if values.ndim != 2 or not values.size or not np.isfinite(values).all():
+        raise ValueError(f"a finite map (h, w) is wanted, not shape {values.shape} or something not finite")
+    row, column = np.unravel_index(int(values.argmax()), values.shape)
+    return (float(column) + 0.5) / values.shape[1], (float(row) + 0.5) / values.shape[0]
+
+
+def point(mask: NDArray[np.bool_], at: tuple[float, float], field: NDArray[np.bool_], diameter: float) -> Pointed:
+    """Holds a point against a mask.
+
+    Args:
+        mask: (H, W), true on the lesion, somewhere.
+        at: (x, y) in pixels; pixel i covers [i, i + 1). A point outside the picture counts at its edge.
+        field: (H, W), true in the field of view: where a random point may fall.
+        diameter: of the field in pixels; the tolerance is a part of it.
+
+    Raises:
+        ValueError: an empty mask or field, or shapes that differ.
+    """
+    if mask.shape != field.shape or not mask.any() or not field.any():
+        raise ValueError(f"a mask {mask.shape} and a field {field.shape} of one size are wanted, neither empty")
+    away = distance_transform_edt(~mask)
+    height, width = mask.shape
+    column, row = min(max(int(at[0]), 0), width - 1), min(max(int(at[1]), 0), height - 1)
+    near = away <= TOLERANCE * diameter
+    return Pointed(
+        inside=bool(mask[row, column]),
+        hit=bool(near[row, column]),
+        chance=float(near[field].mean()),
+        cover=float(mask[field].mean()),
+    )
+
+
+def tally(points: Sequence[Pointed]) -> dict[str, Any]:
+    """Rates over findings: JSON-able `n, inside, hits, inside_rate, hit_rate, ..._interval, chance, cover`.
+
+    Intervals are Wilson's at 95 %, as if every finding were a patient of its own; undefined is None.
+    """
+    n = len(points)
+    inside, hits = sum(one.inside for one in points), sum(one.hit for one in points)
+    return {
+        "n": n,
+        "inside": inside,
+        "hits": hits,
+        "inside_rate": inside / n if n else None,
+        "hit_rate": hits / n if n else None,
+        "inside_interval": wilson(inside, n),
+        "hit_interval": wilson(hits, n),
+        "chance": float(np.mean([one.chance for one in points])) if n else None,
+        "cover": float(np.mean([one.cover for one in points])) if n else None,
+    }

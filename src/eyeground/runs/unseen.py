@@ -1,0 +1,127 @@
+"""Which visits of a cohort a bundle may be judged on: those of the part asked for, and none it has learnt from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from eyeground.errors import DataError
+from eyeground.leaks import Fingerprint, audit, fingerprints
+from eyeground.progress import Track
+from eyeground.records import Cohort, Visit
+from eyeground.runs.bundle import Bundle
+from eyeground.splits import Split
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Which visits are wanted.
+
+    Without `split` and `part` every visit with an image; with one of them the missing other is the bundle's own split,
+    or its test part. `other_cohort`: patient ids here have nothing to do with those of the training data.
+    """
+
+    cohort: Cohort
+    split: Split | None = None
+    part: str | None = None
+    other_cohort: bool = False
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """The visits, where they come from, the photographs that are not on disk any more, and the leak audit's record."""
+
+    visits: Sequence[Visit]
+    split: Split | None
+    part: str
+    gone: tuple[str, ...]
+    audit: dict[str, Any]
+
+
+def choose(bundle: Bundle, asked: Asked, workers: int, track: Track, say: Callable[[str], None]) -> Unseen:
+    """The visits asked for, after the leak audit.
+
+    Raises:
+        LeakError: a visit's patient or photograph was in training (unless the part asked for is training itself).
+        DataError: another vocabulary, or photographs that are not those of the split.
+    """
+    cohort = asked.cohort
+    if bundle.vocabulary.codes != cohort.vocabulary.codes:
+        ours, theirs = ", ".join(bundle.vocabulary.codes), ", ".join(cohort.vocabulary.codes)
+        raise DataError(
+            f"the bundle answers {ours}, the cohort {cohort.root} has {theirs}; judge it on the same labels"
+        )
+    split, part, visits = _visits(bundle, asked, say)
+    prints = fingerprints(visits, workers, track)
+    gone = _against_split(split, part, prints, bundle)
+    for name in gone:
+        say(f"not there any more: {name}")
+    return Unseen(visits, split, part, gone, _audit(bundle, asked, part, prints))
+
+
+def _visits(bundle: Bundle, asked: Asked, say: Callable[[str], None]) -> tuple[Split | None, str, Sequence[Visit]]:
+    """The visits asked for, the split they come from, and the part's name."""
+    cohort = asked.cohort
+    if asked.split is None and asked.part is None:
+        return None, "all", cohort.with_images()
+    split = asked.split or Split.load(bundle.split)
+    part = asked.part or "test"
+    unknown = split.check_against(cohort)
+    if unknown:
+        say(f"{len(unknown)} visits with images are not in the split and are not judged: {', '.join(unknown[:5])}")
+    wanted = set(split.fold(_fold(bundle, split)).part(part))
+    return split, part, [visit for visit in cohort.with_images() if visit.id in wanted]
+
+
+def _fold(bundle: Bundle, split: Split) -> int:
+    """The bundle's own fold; a hold-out has only one."""
+    return int(bundle.config["data"]["fold"]) if len(split.folds) > 1 else 0
+
+
+def _against_split(split: Split | None, part: str, prints: Sequence[Fingerprint], bundle: Bundle) -> tuple[str, ...]:
+    """Photographs of the part that are not on disk any more.
+
+    Raises:
+        DataError: photographs that are not those the split was made on.
+    """
+    if split is None:
+        return ()
+    listed = split.fingerprints_of(split.fold(_fold(bundle, split)).part(part))
+    known = {(one.visit, one.side): one for one in listed}
+    there = {(one.visit, one.side): one for one in prints}
+    changed = [
+        two.name
+        for key, two in there.items()
+        if key not in known or (two.signature and two.sha256 != known[key].sha256)
+    ]
+    if changed:
+        raise DataError(
+            f"{len(changed)} photographs are not those the split was made on ({', '.join(changed[:3])}); "
+            "use the cohort it was made for, or make the split again"
+        )
+    return tuple(one.name for key, one in known.items() if key not in there)
+
+
+def _audit(bundle: Bundle, asked: Asked, part: str, prints: Sequence[Fingerprint]) -> dict[str, Any]:
+    """The leak audit as a record. Parts that hold training visits on purpose are stamped; a leak elsewhere fails."""
+    own = Split.load(bundle.split)
+    parts = own.fold(int(bundle.config["data"]["fold"]))
+    trained = own.fingerprints_of(parts.train + (() if part == "val" else parts.val))
+    same = not asked.other_cohort and _family(own.layout) == _family(asked.cohort.layout)
+    found = audit(trained, prints, same_cohort=same)
+    record = found.to_dict()
+    on_purpose = part in ("train", "all") and (asked.split is not None or asked.part is not None)
+    if on_purpose and not found.passed:
+        record["stamp"] = f"part '{part}' holds training visits: these numbers say how well the model remembers"
+    elif part == "val":
+        record["stamp"] = "the validation part chose epoch, calibration and thresholds: these numbers are optimistic"
+        found.require()
+    else:
+        found.require()
+    return record
+
+
+def _family(layout: str) -> str:
+    """Layouts whose patient ids mean the same persons."""
+    return "odir" if layout.startswith("odir") else layout
