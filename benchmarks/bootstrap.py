@@ -1,7 +1,8 @@
 """The bootstrap over patients at scale: macro AUC and macro average precision of eight labels, beside scikit-learn.
 
 Ours makes all resamples. scikit-learn's loop draws patients, takes their rows and calls `roc_auc_score` and
-`average_precision_score`; it is measured over a few resamples and scaled up. Memory is the peak of a process of its own.
+`average_precision_score`; it is measured over a few resamples and scaled up. Memory is the peak of a process
+of its own.
 """
 
 from __future__ import annotations

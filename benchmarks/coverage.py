@@ -157,7 +157,8 @@ def macros() -> Iterator[World]:
     for eyes in (1, 2):
         for auc in (0.75, 0.9):
             yield World(200, 0.0, auc, eyes)
-    yield World(1000, 0.0, 0.9)
+    for auc in (0.75, 0.9):
+        yield World(1000, 0.0, auc)
 
 
 def pairs() -> Iterator[World]:

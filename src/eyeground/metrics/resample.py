@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -27,7 +26,7 @@ BLOCK = 200_000
 
 @dataclass(frozen=True)
 class Plan:
-    """How to draw.
+    """How to draw. The same plan draws the same patients again, so resamples of two systems on them are paired.
 
     Attributes:
         draws: how often.
@@ -130,13 +129,12 @@ def resample(sample: Sample, plan: Plan | None = None, strata: ArrayLike | None 
     plan = plan or Plan()
     if plan.draws < 1:
         raise ValueError(f"{plan.draws} draws are no bootstrap: draw at least once")
-    parts = _parts(strata, sample.people)
     rows = max([len(one.patient) for one in sample.labels] + [sample.people])
     size = max(1, BLOCK // rows)
     out = np.empty((2, plan.draws, len(sample.labels)))
 
     def work(start: int) -> None:
-        picks = _weights(parts, sample.people, plan.seed, range(start, min(start + size, plan.draws)))
+        picks = weights_of(sample.people, plan, range(start, min(start + size, plan.draws)), strata)
         for c, one in enumerate(sample.labels):
             out[:, start : start + len(picks), c] = rank_weighted(one, picks)
 
@@ -144,6 +142,24 @@ def resample(sample: Sample, plan: Plan | None = None, strata: ArrayLike | None 
         for _ in pool.map(work, range(0, plan.draws, size)):
             pass
     return Ranks(out[0], out[1], sample.both())
+
+
+def weights_of(people: int, plan: Plan, draws: range, strata: ArrayLike | None = None) -> NDArray[np.integer[Any]]:
+    """How often each patient is drawn in some of a plan's draws, (draws, people): `resample`'s own, for other numbers.
+
+    Args:
+        strata: as in `resample`.
+
+    Returns:
+        uint8 where that suffices, else int64.
+    """
+    parts = _parts(strata, people)
+    weights = np.empty((len(draws), people), np.int64)
+    for row, draw in zip(weights, draws, strict=True):
+        generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence(plan.seed, spawn_key=(draw,))))
+        for members in parts:
+            row[members] = np.bincount(generator.integers(0, len(members), len(members)), minlength=len(members))
+    return weights.astype(np.uint8) if weights.max(initial=0) < 2**8 else weights
 
 
 def jackknife(sample: Sample) -> Ranks:
@@ -202,16 +218,6 @@ def _parts(strata: ArrayLike | None, people: int) -> list[Ints]:
     if values.shape != (people,):
         raise ValueError(f"strata have shape {values.shape}, not ({people},): one for each patient")
     return [np.flatnonzero(values == value) for value in np.unique(values)]
-
-
-def _weights(parts: Sequence[Ints], people: int, seed: int, draws: range) -> NDArray[np.integer[Any]]:
-    """How often each patient is drawn, (draws, people)."""
-    weights = np.empty((len(draws), people), np.int64)
-    for row, draw in zip(weights, draws, strict=True):
-        generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(draw,))))
-        for members in parts:
-            row[members] = np.bincount(generator.integers(0, len(members), len(members)), minlength=len(members))
-    return weights.astype(np.uint8) if weights.max() < 2**8 else weights
 
 
 def _defined(drawn: ArrayLike, level: float) -> tuple[Array, Array]:
