@@ -44,7 +44,7 @@ OVARIAN = """
 4.3 6.5 4 1  3.2 5.1 5 1  2.6 4.7 6 1  3.3 6.8 6 0  1.7 4.0 7 0  3.7 6.1 5 1  3.3 6.3 7 1  4.2 7.7 6 1  3.5 6.2 5 1
 2.9 5.7 9 0  2.1 4.8 7 1  2.8 6.2 8 0  4.0 7.0 7 1  3.3 5.7 6 1  3.7 6.9 5 1  3.6 6.6 5 1
 """
-"""DeLong et al. 1988: albumin, total protein, K-G score, outcome; as printed in the SAS/STAT guide, PROC LOGISTIC."""
+"""DeLong et al. 1988: albumin, total protein, K-G score, outcome; data as in the SAS/STAT guide, PROC LOGISTIC."""
 
 
 def ovarian() -> tuple[np.ndarray, np.ndarray]:
@@ -221,9 +221,10 @@ def test_bca_is_undefined_where_its_correction_is() -> None:
 
 
 def test_delong_s_own_example() -> None:
-    """Areas, errors, limits and contrasts as the SAS/STAT guide prints them for these 43 patients."""
+    """Areas, errors, limits and contrasts of these 43 patients to four digits; the definition gives the same."""
     truth, scores = ovarian()
     found = areas(truth, scores)
+    np.testing.assert_allclose(found.covariance, by_definition(truth, scores, np.arange(len(truth))), atol=1e-15)
     np.testing.assert_allclose(found.auc, [0.7366, 0.6478, 0.7258], atol=5e-5)
     errors = np.sqrt(np.diag(found.covariance))
     np.testing.assert_allclose(errors, [0.0927, 0.1000, 0.1028], atol=5e-5)
