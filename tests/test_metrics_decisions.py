@@ -10,10 +10,14 @@ import pytest
 import sklearn.metrics as reference
 from scipy import optimize, stats
 
+from eyeground.metrics.ap_interval import ap_interval
+from eyeground.metrics.auc_interval import auc_interval
 from eyeground.metrics.calibration import HIGHEST, LOWEST, Calibration, fit_temperature, log_loss, sigmoid
 from eyeground.metrics.intervals import Bootstrap, intervals, wilson
 from eyeground.metrics.judge import judge
+from eyeground.metrics.macro_interval import macro_ap_interval, macro_auc_interval
 from eyeground.metrics.ranking import auc
+from eyeground.metrics.resample import Plan, prepare, weights_of
 from eyeground.metrics.thresholds import candidates, choose, map_to_half
 from eyeground.vocabulary import Vocabulary
 
@@ -191,23 +195,46 @@ def bootstrap_case() -> tuple[np.ndarray, np.ndarray, np.ndarray, Vocabulary]:
     return truth, np.ones((60, 3), bool), score, Vocabulary.multilabel("three", ("N", "X", "Y"))
 
 
-def test_intervals_equal_judging_each_draw() -> None:
+def test_drawn_intervals_equal_judging_each_draw() -> None:
     truth, known, score, words = bootstrap_case()
     known[3:9, 1] = False
     cuts = np.array([0.4, 0.5, 0.35])
-    for mask, keys in ((known, ("macro_auc", "macro_ap")), (known | True, ("kappa", "f1", "auc", "final", "macro_f1"))):
+    everything = ("kappa", "f1", "auc", "final", "macro_f1", "macro_harmonic", "weighted_auc", "weighted_ap")
+    for mask, keys in ((known, ("macro_kappa", "micro_ap", "weighted_f1")), (known | True, everything)):
         ours = intervals(truth, mask, score, words, cuts, bootstrap=Bootstrap(40, seed=3))
-        generator = np.random.default_rng(3)
-        draws = [np.sort(generator.integers(0, 60, 60)) for _ in range(40)]
+        weights = weights_of(60, Plan(40, 3), range(40))
+        draws = [np.repeat(np.arange(60), row) for row in weights]
         judged = [judge(truth[rows], mask[rows], score[rows], words, cuts) for rows in draws]
-        for key in (*keys, "f1_positive"):
+        for key in (*keys, "f1_positive", "brier", "macro_brier", "micro_auc"):
             expected = np.quantile([one[key] for one in judged], [0.025, 0.975])
             assert ours[key] == pytest.approx(expected, abs=1e-12), key
-        for key in ("auc", "ap", "kappa", "f1"):
+            assert ours["methods"][key] == "percentile" and ours["undefined_draws"][key] == 0
+        for key in ("kappa", "f1", "harmonic", "brier"):
             expected = np.quantile([one["per_class"][1][key] for one in judged], [0.025, 0.975])
             assert ours["per_class"][1][key] == pytest.approx(expected, abs=1e-12), key
         assert ("final" in ours) == bool(mask.all())
         json.dumps(ours, allow_nan=False)
+
+
+def test_every_interval_is_the_engine_s_and_says_so() -> None:
+    truth, known, score, words = bootstrap_case()
+    patients = np.arange(60) // 2
+    ours = intervals(truth, known, score, words, patients=patients, bootstrap=Bootstrap(50))
+    sample = prepare(truth, known, score, patients)
+    assert ours["macro_auc"] == macro_auc_interval(sample) and ours["macro_ap"] == macro_ap_interval(sample)
+    methods = ours["methods"]
+    for c, row in enumerate(ours["per_class"]):
+        assert row["auc"] == auc_interval(truth[:, c], score[:, c], patients)
+        assert row["ap"] == ap_interval(truth[:, c], score[:, c], patients)
+        assert {key for key, value in row.items() if isinstance(value, list)} == set(methods["per_class"])
+    assert {key for key, value in ours.items() if isinstance(value, list)} == {*methods}
+    assert (
+        methods["per_class"]["auc"] == "score" and methods["per_class"]["ppv"] == methods["exact_match"] == "percentile"
+    )
+    alone = intervals(truth, known, score, words, bootstrap=Bootstrap(50))
+    assert alone["methods"]["per_class"]["ppv"] == alone["methods"]["exact_match"] == "wilson"
+    called = score[:, 0] > 0.5
+    assert alone["per_class"][0]["ppv"] == wilson(int((called & (truth[:, 0] == 1)).sum()), int(called.sum()))
 
 
 def test_intervals_draw_whole_patients() -> None:
@@ -216,8 +243,43 @@ def test_intervals_draw_whole_patients() -> None:
     alone = intervals(truth, known, score, words)
     together = intervals(*doubled, words, patients=np.repeat(np.arange(60), 2))  # type: ignore[misc]
     assert together["patients"] == 60
-    for key in ("kappa", "f1", "auc", "final", "macro_auc", "macro_ap"):
+    for key in ("kappa", "f1", "auc", "final", "brier", "weighted_auc"):
         assert together[key] == pytest.approx(alone[key], abs=1e-12)  # twice the rows, no more evidence
+    for key in ("macro_auc", "macro_ap"):  # these take the rows of a patient for half dependent where few show it
+        assert together[key] == pytest.approx(alone[key], abs=0.02)
+
+
+def test_intervals_do_not_see_the_order_of_the_rows() -> None:
+    truth, known, score, words = bootstrap_case()
+    patients = np.arange(60) // 2
+    order = np.random.default_rng(8).permutation(60)
+    one = intervals(truth, known, score, words, patients=patients, bootstrap=Bootstrap(60))
+    other = intervals(truth[order], known, score[order], words, patients=patients[order], bootstrap=Bootstrap(60))
+    for key in one["methods"].keys() - {"per_class"}:
+        assert one[key] == pytest.approx(other[key], abs=1e-12), key
+
+
+def test_draws_without_a_positive_are_counted() -> None:
+    truth, known, score, words = bootstrap_case()
+    truth[:, 2] = 0
+    truth[0, 2] = 1
+    result = intervals(truth, known, score, words, bootstrap=Bootstrap(400))
+    weights = weights_of(60, Plan(400, 0), range(400))
+    lacking = int((weights[:, 0] == 0).sum())
+    assert 100 < lacking < 200  # about 1 / e of the draws
+    assert result["undefined_draws"]["macro_f1"] == lacking
+    assert result["per_class"][2]["undefined_draws"]["harmonic"] == lacking
+    assert result["macro_f1"] is not None and result["undefined_draws"]["f1_positive"] == 0
+    one = intervals(truth[:1], known[:1], score[:1], words, bootstrap=Bootstrap(20))
+    assert one["patients"] == 1 and one["macro_auc"] is None and one["per_class"][0]["auc"] is None
+
+
+def test_an_infinite_log_loss_has_no_interval() -> None:
+    truth, known, score, words = bootstrap_case()
+    score[np.flatnonzero(truth[:, 1] == 1)[0], 1] = 0
+    result = intervals(truth, known, score, words, bootstrap=Bootstrap(30))
+    assert result["log_loss"] is None and result["undefined_draws"]["log_loss"] == 30
+    assert result["per_class"][1]["log_loss"] is None and result["per_class"][0]["log_loss"] is not None
 
 
 def test_interval_of_an_undefined_number_is_none() -> None:

@@ -57,6 +57,13 @@ class Counts:
         return _ratio(2 * self.tp, 2 * self.tp + self.fp + self.fn)
 
     @property
+    def harmonic(self) -> float:
+        """Harmonic mean of sensitivity and specificity, 0 when both are 0; nan when one is undefined."""
+        sensitivity, specificity = self.sensitivity, self.specificity
+        both = sensitivity + specificity
+        return 2 * sensitivity * specificity / both if both != 0 else 0.0
+
+    @property
     def accuracy(self) -> float:
         """Share of right calls; nan when n is 0."""
         return _ratio(self.tp + self.tn, self.n)

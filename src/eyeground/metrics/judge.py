@@ -8,13 +8,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from eyeground.metrics.counts import count
+from eyeground.metrics.averages import exact_match, pooled, weighted_mean
+from eyeground.metrics.counts import Counts, count
 from eyeground.metrics.official import HALF, official
+from eyeground.metrics.probability import brier, calibration_error, log_loss, reliability
 from eyeground.metrics.ranking import auc, average_precision
+from eyeground.metrics.reasons import of_all, of_label
 from eyeground.vocabulary import Vocabulary
 
 OFFICIAL = ("kappa", "f1", "auc", "final")
-MACRO = ("auc", "ap", "kappa", "f1")
+MACRO = ("auc", "ap", "kappa", "f1", "sensitivity", "specificity", "harmonic", "brier", "log_loss", "ece")
+WEIGHTED = ("auc", "ap", "f1")
+COMPARED = (*OFFICIAL, "macro_auc", "macro_ap", "micro_ap", "exact_match", "brier", "log_loss", "ece")
+"""What is told of the trivial baselines."""
 
 
 def judge(
@@ -35,9 +41,12 @@ def judge(
 
     Returns:
         JSON-able. `kappa, f1, auc, final` are the challenge's (`f1` is cell accuracy; None when a cell is unknown),
-        `f1_positive` the pooled F1 of the positive class at 0.5. The `macro_*` are plain means over the `macro_n`
-        labels that have both a positive and a negative; `macro_kappa` and `macro_f1` are at the thresholds.
-        `per_class` and `baselines` are described in docs/scoring.md; `notes` says what is undefined and why.
+        `f1_positive` the pooled F1 of the positive class at 0.5; `micro_*`, `brier`, `log_loss`, `ece` are over all
+        known cells. The `macro_*` are plain means over the `macro_n` labels that have both a positive and a negative,
+        the `weighted_*` count each of them as often as it has a positive. Kappa, F1, sensitivity, specificity and
+        `harmonic` of labels and of macro and weighted means are at the thresholds, and so is `exact_match`.
+        `per_class` and `baselines` are described in docs/scoring.md. `undefined`, also in each row of `per_class`,
+        says for each number that is None why; `notes` says it in sentences.
 
     Raises:
         ValueError: shapes that do not fit, a known truth cell that is not 0/1, a probability outside [0, 1].
@@ -55,7 +64,7 @@ def judge(
         ("prevalence", prevalence, "every row holds the label prevalences of this same truth"),
     ):
         numbers = _numbers(labels, mask, np.broadcast_to(row, scores.shape), vocabulary, half)
-        baselines[name] = {"description": text, **{key: numbers[key] for key in (*OFFICIAL, "macro_auc", "macro_ap")}}
+        baselines[name] = {"description": text, **{key: numbers[key] for key in COMPARED}}
     per_class = result.pop("per_class")
     return {**result, "per_class": per_class, "baselines": baselines, "notes": _notes(labels, mask, vocabulary)}
 
@@ -69,41 +78,48 @@ def _numbers(
 ) -> dict[str, Any]:
     """The numbers of one set of probabilities, rounded nowhere."""
     complete = bool(mask.all()) and mask.size > 0
-    pooled = official(labels, scores).to_dict() if complete else dict.fromkeys(OFFICIAL, math.nan)
+    challenge = official(labels, scores).to_dict() if complete else dict.fromkeys(OFFICIAL, math.nan)
     rows = []
     for c, label in enumerate(vocabulary.labels):
         here = mask[:, c]
         rows.append({"code": label.code, "name": label.name, **_one(labels[here, c], scores[here, c], float(cuts[c]))})
     defined = [row for row in rows if row["n_pos"] and row["n_neg"]]
-    macro = {f"macro_{key}": _mean([row[key] for row in defined]) for key in MACRO}
-    counts = count(labels[mask], scores[mask], HALF)
-    return {
-        "n": len(labels),
-        **{key: _number(value) for key, value in pooled.items()},
-        "f1_positive": _number(counts.f1),
-        **macro,
-        "macro_n": len(defined),
-        "per_class": rows,
+    positives = [row["n_pos"] for row in defined]
+    exact, whole = exact_match(labels, mask, scores, cuts)
+    numbers = {
+        **challenge,
+        "f1_positive": count(labels[mask], scores[mask], HALF).f1,
+        **pooled(labels[mask], scores[mask]),
+        "exact_match": exact,
+        **{f"macro_{key}": weighted_mean([row[key] for row in defined], [1] * len(defined)) for key in MACRO},
+        **{f"weighted_{key}": weighted_mean([row[key] for row in defined], positives) for key in WEIGHTED},
     }
+    found = {key: _number(value) for key, value in numbers.items()}
+    counts = {"macro_n": len(defined), "exact_match_n": whole}
+    undefined = of_all(found, int(mask.sum()), mask.size)
+    return {"n": len(labels), **found, **counts, "undefined": undefined, "per_class": rows}
 
 
 def _one(truth: NDArray[np.float64], score: NDArray[np.float64], threshold: float) -> dict[str, Any]:
     """One label's numbers over its known rows."""
-    counts = count(truth, score, threshold)
-    return {
-        "n": counts.n,
-        "n_pos": counts.n_pos,
-        "n_neg": counts.n_neg,
-        "auc": _number(auc(truth, score)),
-        "ap": _number(average_precision(truth, score)),
-        "kappa": _number(counts.kappa),
-        "sensitivity": _number(counts.sensitivity),
-        "specificity": _number(counts.specificity),
-        "ppv": _number(counts.ppv),
-        "npv": _number(counts.npv),
-        "f1": _number(counts.f1),
-        "threshold": threshold,
+    counts: Counts = count(truth, score, threshold)
+    numbers = {
+        "auc": auc(truth, score),
+        "ap": average_precision(truth, score),
+        "kappa": counts.kappa,
+        "sensitivity": counts.sensitivity,
+        "specificity": counts.specificity,
+        "ppv": counts.ppv,
+        "npv": counts.npv,
+        "f1": counts.f1,
+        "harmonic": counts.harmonic,
+        "brier": brier(truth, score),
+        "log_loss": log_loss(truth, score),
+        "ece": calibration_error(reliability(truth, score)),
     }
+    found = {key: _number(value) for key, value in numbers.items()}
+    sizes = {"n": counts.n, "n_pos": counts.n_pos, "n_neg": counts.n_neg}
+    return {**sizes, **found, "threshold": threshold, "undefined": of_label(found, counts)}
 
 
 def _notes(labels: NDArray[np.float64], mask: NDArray[np.bool_], vocabulary: Vocabulary) -> list[str]:
@@ -138,10 +154,5 @@ def _checked(
     return np.where(mask, labels, 0.0), mask, scores
 
 
-def _mean(values: list[float | None]) -> float | None:
-    numbers = [value for value in values if value is not None]
-    return float(np.mean(numbers)) if numbers else None
-
-
 def _number(value: float) -> float | None:
-    return None if math.isnan(value) else float(value)
+    return float(value) if math.isfinite(value) else None
