@@ -10,25 +10,38 @@ from benchmarks import record
 
 BENCHMARKS = {
     "bootstrap": "benchmarks.bootstrap",
-    "coverage": "benchmarks.coverage",
     "crop": "benchmarks.crop",
     "heatmaps": "benchmarks.heatmaps",
+    "phantom": "benchmarks.phantom",
     "training": "benchmarks.training",
 }
 """Name to module; a module has `run() -> dict` of JSON-able figures and prints its table."""
 
+LONG = {
+    "comparison": "benchmarks.comparison",
+    "coverage": "benchmarks.coverage",
+    "phantom_learning": "benchmarks.phantom_learning",
+}
+"""The same, but run only when named: each takes ten minutes or more."""
+
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of: {', '.join(BENCHMARKS)}; all by default")
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"of: {', '.join(BENCHMARKS)}; all of these by default, and {', '.join(LONG)} when named",
+    )
     parser.add_argument("--no-record", action="store_true", help="print only; write nothing to benchmarks/results")
     arguments = parser.parse_args(argv)
+    known = BENCHMARKS | LONG
     for name in arguments.names:
-        if name not in BENCHMARKS:
-            parser.error(f"no benchmark '{name}': there are {', '.join(BENCHMARKS)}")
+        if name not in known:
+            parser.error(f"no benchmark '{name}': there are {', '.join(known)}")
     for name in arguments.names or BENCHMARKS:
         print(f"== {name}", flush=True)
-        figures = importlib.import_module(BENCHMARKS[name]).run()
+        figures = importlib.import_module(known[name]).run()
         if not arguments.no_record:
             print(f"recorded in {record.write(name, figures)}\n", flush=True)
 

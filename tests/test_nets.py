@@ -146,3 +146,31 @@ def test_trunks_and_weights_that_are_not_there(tmp_path: Path) -> None:
     save_file(make_trunk("test_efficientnet", "none", 64).body.state_dict(), str(other))
     with pytest.raises(UsageError, match=r"other\.safetensors does not fit trunk 'test_resnet'"):
         make_trunk("test_resnet", str(other), 64)
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "test_efficientnet", "test_convnext", "lcnet_035"])
+def test_stages_are_joined_at_the_finest_and_the_coarse_ones_are_the_trunks_own(name: str) -> None:
+    torch.manual_seed(0)
+    joined = make_trunk(name, "none", 96, stages=(32, 8)).eval()
+    fine = make_trunk(name, "none", 96, stages=(8,)).eval()
+    fine.body.load_state_dict(joined.body.state_dict(), strict=False)
+    pixels = torch.rand(2, 3, 96, 96)
+    features = joined(pixels)
+    assert features.shape == (2, joined.channels, 12, 12)
+    torch.testing.assert_close(features[:, : fine.channels], fine(pixels))
+    coarse = features[:, fine.channels :]
+    assert coarse.std() > 0
+    torch.testing.assert_close(coarse[:, :, 0, 0], coarse[:, :, 1, 1])  # enlarged four times: a corner is one element
+
+
+def test_stages_take_weights_of_the_whole_trunk_and_refuse_strides_that_are_not_there(tmp_path: Path) -> None:
+    source, path = make_trunk("test_resnet", "none", 64), tmp_path / "weights.safetensors"
+    save_file(source.body.state_dict(), str(path))
+    state = make_trunk("test_resnet", str(path), 64, stages=(8, 16)).body.state_dict()
+    whole = source.body.state_dict()
+    assert state
+    assert all(torch.equal(value, whole[name]) for name, value in state.items())
+    with pytest.raises(UsageError, match=r"no stage with stride 7; it has .*8"):
+        make_trunk("test_resnet", "none", 64, stages=(7,))
+    with pytest.raises(UsageError, match="does not give the maps of its stages|no stage with stride 8"):
+        make_trunk("test_vit", "none", 96, stages=(8,))

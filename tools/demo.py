@@ -9,10 +9,13 @@ import sys
 import time
 from pathlib import Path
 
+from eyeground.files import write_json
+from eyeground.phantom.cohort import VERSION
+
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "demo-out"
 COHORT, RUN, READING = OUT / "phantom", OUT / "run", OUT / "reading"
-PATIENTS, PHOTOGRAPH, SIZE = 320, 256, 128
+PATIENTS, PHOTOGRAPH, SIZE = 400, 256, 128
 
 
 def eyeground(*words: str | Path) -> None:
@@ -27,45 +30,61 @@ def eyeground(*words: str | Path) -> None:
 def main() -> None:
     """Makes a cohort, splits it, trains, judges on unseen patients and reads one of them."""
     started = time.perf_counter()
+    _start()
     print("eyeground demo: made eyes, a small model, one report. A few minutes on two cores.", flush=True)
     made = ("--layout", "odir", "--root", COHORT)
-    eyeground(
-        "phantom",
-        "--patients",
-        str(PATIENTS),
-        "--size",
-        str(PHOTOGRAPH),
-        "--workers",
-        "2",
-        "--difficulty",
-        "0.2",
-        "--out",
-        COHORT,
-    )
+    paint = ("--patients", str(PATIENTS), "--size", str(PHOTOGRAPH), "--difficulty", "0.2", "--workers", "2", "--sheet")
+    eyeground("phantom", *paint, "--out", COHORT)
     eyeground("cohort", "check", *made)
     split = ("--split", OUT / "split.json")
     eyeground("cohort", "split", *made, "--folds", "1", "--test-share", "0.25", "--out", OUT / "split.json")
-    small = ("--trunk", "resnet10t", "--trunk-weights", "none", "--size", str(SIZE), "--epochs", "20", "--lr", "0.003")
-    eyeground("train", *made, *split, *small, "--cache", OUT / "cache", "--out", RUN)
+    small = ("--trunk", "resnet10t", "--trunk-weights", "none", "--stages", "8", "16", "32")
+    quick = ("--size", str(SIZE), "--epochs", "20", "--lr", "0.003", "--ema", "0.98")
+    eyeground("train", *made, *split, *small, *quick, "--cache", OUT / "cache", "--out", RUN)
     bundle = ("--bundle", RUN / "bundle")
-    eyeground(
-        "evaluate", *bundle, *made, *split, "--part", "test", "--cache", OUT / "cache", "--out", OUT / "evaluation"
-    )
+    unseen = (*bundle, *made, *split, "--part", "test", "--cache", OUT / "cache")
+    eyeground("evaluate", *unseen, "--out", OUT / "evaluation")
+    eyeground("localise", *unseen, "--out", OUT / "localisation")
     patient = _interesting()
     images = COHORT / "ODIR-5K_Training_Images"
     eyeground("read", images / f"{patient}_left.jpg", images / f"{patient}_right.jpg", *bundle, "--out", READING)
     judged = json.loads((OUT / "evaluation" / "evaluation.json").read_text())
+    pointed = json.loads((OUT / "localisation" / "localisation.json").read_text())["local"]
     print(
         f"\nDone in {time.perf_counter() - started:.0f} s. On {judged['n']} patients it had never seen: "
-        f"macro AUC {judged['macro_auc']:.3f}, official final {judged['final']:.3f}.\n\n"
-        f"Look at   {(READING / 'report.html').relative_to(ROOT)}      one patient's report, open it in a browser\n"
-        f"          {(READING / 'heatmaps').relative_to(ROOT)}/         evidence drawn on the photographs\n"
-        f"          {(OUT / 'evaluation').relative_to(ROOT)}/               the judgement and the predictions\n\n"
+        f"macro AUC {judged['macro_auc']:.3f}, official final {judged['final']:.3f}.\n"
+        f"Of {pointed['n']} true findings that have a place, the heatmap's peak lies on the lesion in {pointed['hits']} "
+        f"({pointed['hit_rate']:.0%}; a random point would in {pointed['chance']:.0%}).\n\n"
+        f"{_places()}\n\n"
         "Next, with photographs of your own: docs/cohorts.md says how to lay them out (a cohort.csv is enough), then\n"
         "  .venv/bin/eyeground cohort check --layout folder --root YOUR_FOLDER\n"
         "and the commands above with your folder. These eyes are made by a program; a model trained on them knows\n"
         "nothing about real ones."
     )
+
+
+def _places() -> str:
+    """Where to look, one line each."""
+    places = {
+        READING / "report.html": "one patient's report, open it in a browser",
+        READING / "heatmaps": "evidence drawn on the photographs",
+        OUT / "localisation" / "pointing.png": "where the peaks fall, and the true lesions",
+        OUT / "evaluation": "the judgement and the predictions",
+        COHORT / "sheet.png": "the made eyes, and what is drawn in them",
+    }
+    lines = [f"{path.relative_to(ROOT)!s:<38} {text}" for path, text in places.items()]
+    return "Look at   " + "\n          ".join(lines)
+
+
+def _start() -> None:
+    """Makes sure that what an earlier call left is of this demo; an interrupted call goes on where it stopped."""
+    wanted = {"phantom": VERSION, "patients": PATIENTS, "photograph": PHOTOGRAPH, "size": SIZE}
+    note = OUT / "demo.json"
+    if OUT.exists() and (not note.is_file() or json.loads(note.read_text()) != wanted):
+        sys.exit(
+            f"{OUT.name} is from another version of the demo: remove it (rm -r {OUT.name}) and call make demo again"
+        )
+    write_json(note, wanted)
 
 
 def _interesting() -> str:

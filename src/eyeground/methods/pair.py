@@ -28,7 +28,6 @@ from eyeground.batches import Batch, Output
 from eyeground.errors import UsageError
 from eyeground.losses.masked import asymmetric, binary_cross_entropy
 from eyeground.nets.fusion import FEATURE_FUSIONS, LOGIT_FUSIONS
-from eyeground.nets.pooling import MapPooling
 from eyeground.nets.trunk import make_trunk
 from eyeground.vocabulary import Vocabulary
 
@@ -41,12 +40,8 @@ class Config:
     """timm name of the trunk that both eyes share."""
     trunk_weights: str = "imagenet"
     """imagenet, none, or a safetensors file in timm's names."""
-    stride: Literal[8, 16, 32] | None = None
-    """Pixels per element of the evidence maps, where the trunk can be dilated; None is the trunk's own (mostly 32)."""
-    pooling: Literal["mean", "lse"] = "mean"
-    """How a map becomes the eye's logit: its mean, or a soft maximum that one small lesion can raise."""
-    sharpness: float = 2.0
-    """Of the soft maximum: 0 is the mean, infinity the maximum."""
+    stages: tuple[int, ...] = ()
+    """Strides of the trunk's stages that are read, such as 8 16, for finer maps; none is its last (mostly 32)."""
     fusion: Literal["mean", "max", "noisy_or", "sum", "product", "concat"] = "max"
     """How two eyes become one visit: of eye logits (mean, max, noisy_or) or of features (sum, product, concat)."""
     dropout: float = 0.1
@@ -77,8 +72,7 @@ class PairNet(nn.Module):
 
     def __init__(self, config: Config, vocabulary: Vocabulary, size: int) -> None:
         super().__init__()
-        self.trunk = make_trunk(config.trunk, config.trunk_weights, size, config.stride)
-        self.pool = MapPooling(config.pooling, config.sharpness)
+        self.trunk = make_trunk(config.trunk, config.trunk_weights, size, config.stages)
         channels, labels = self.trunk.channels, len(vocabulary)
         self.dropout = nn.Dropout2d(config.dropout)
         self.evidence = nn.Conv2d(channels, labels, kernel_size=1)
@@ -96,7 +90,7 @@ class PairNet(nn.Module):
         seen = batch.seen  # (B, E)
         features = self.dropout(self.trunk(batch.fundus[seen]))  # (n, K, h, w), seen eyes only
         maps = self.evidence(features).float()  # (n, C, h, w)
-        eye_logits = _spread(self.pool(maps), seen)  # (B, E, C)
+        eye_logits = _spread(maps.mean((2, 3)), seen)  # (B, E, C)
         if self.feature_fusion is not None:
             fused = self.feature_fusion(_spread(features.float().mean((2, 3)), seen), seen)
             visit_logits = self.visit_head(fused)

@@ -45,6 +45,9 @@ class Pointed:
 def peak(values: NDArray[np.floating[Any]]) -> tuple[float, float]:
     """Centre of a map's strongest element as (x, y) in parts of its sides.
 
+    Only elements whose centre lies in the circle inscribed in the map count: the crop is drawn around the round field of
+    view, and what a network sees in its black corners is no evidence.
+
     Args:
         values: (h, w), finite. The first of equal elements wins, row by row.
 
@@ -53,8 +56,12 @@ def peak(values: NDArray[np.floating[Any]]) -> tuple[float, float]:
     """
     if values.ndim != 2 or not values.size or not np.isfinite(values).all():
         raise ValueError(f"a finite map (h, w) is wanted, not shape {values.shape} or something not finite")
-    row, column = np.unravel_index(int(values.argmax()), values.shape)
-    return (float(column) + 0.5) / values.shape[1], (float(row) + 0.5) / values.shape[0]
+    height, width = values.shape
+    down, across = (np.arange(height) + 0.5) / height, (np.arange(width) + 0.5) / width
+    away = np.hypot(down[:, None] - 0.5, across[None, :] - 0.5)
+    inside = away <= max(0.5, float(away.min()))
+    row, column = np.unravel_index(int(np.where(inside, values, -np.inf).argmax()), values.shape)
+    return float(across[column]), float(down[row])
 
 
 def point(mask: NDArray[np.bool_], at: tuple[float, float], field: NDArray[np.bool_], diameter: float) -> Pointed:

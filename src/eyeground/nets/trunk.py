@@ -65,7 +65,7 @@ class Trunk(nn.Module):
         return torch.cat([maps[0], *enlarged], 1)
 
 
-def make_trunk(name: str, weights: str, size: int, stride: int | None = None) -> Trunk:
+def make_trunk(name: str, weights: str, size: int, stages: tuple[int, ...] = ()) -> Trunk:
     """Builds a trunk by its timm name.
 
     Args:
@@ -73,20 +73,20 @@ def make_trunk(name: str, weights: str, size: int, stride: int | None = None) ->
         weights: 'none', 'imagenet' (timm's own, downloaded once), or the path of a safetensors file in timm's names;
             its metadata `mean` and `std` (comma-separated) win over timm's record.
         size: side of the input in pixels; needed by trunks with a fixed grid.
-        stride: pixels per element of the feature map where the trunk's own (mostly 32) is too coarse: the trunk ends
-            at its last stage with this stride, which is also smaller and faster.
+        stages: strides of the stages whose maps are read, such as (8, 16), joined at the finest (hypercolumns:
+            Hariharan et al., CVPR 2015); later stages are left away. Empty: the last stage, whose stride is mostly 32.
 
     Raises:
-        UsageError: an unknown name, weights that are missing, unreachable or of another architecture, a stride that
-            the trunk can't have.
+        UsageError: an unknown name, weights that are missing, unreachable or of another architecture, a stage that
+            the trunk does not have.
     """
     if not timm.is_model(name):
         raise UsageError(f"no trunk '{name}' in timm{nearest(name, timm.list_models())}")
     extra: dict[str, Any] = {"num_classes": 0, "global_pool": ""}
     if timm.get_pretrained_cfg(name, allow_unregistered=True) and _fixed_grid(name):
         extra["img_size"] = size
-    if stride is not None:
-        extra = {"features_only": True, "out_indices": _stages(name, stride)}
+    if stages:
+        extra = {"features_only": True, "out_indices": _stages(name, stages)}
     overlay: dict[str, Any] = {}
     if weights not in ("none", "imagenet"):
         overlay = _file_record(Path(weights))
@@ -107,20 +107,21 @@ def make_trunk(name: str, weights: str, size: int, stride: int | None = None) ->
         body.pre_logits = nn.Identity()
     config = resolve_pretrained_cfg(name, pretrained_cfg_overlay=overlay or None)
     record = TrunkRecord(name, Path(weights).name, tuple(config.mean), tuple(config.std))
-    return Trunk(body, sum(body.feature_info.channels()) if stride else int(body.num_features), record)
+    return Trunk(body, sum(body.feature_info.channels()) if stages else int(body.num_features), record)
 
 
-def _stages(name: str, stride: int) -> tuple[int, ...]:
-    """The last stage of each stride from this one on."""
+def _stages(name: str, wanted: tuple[int, ...]) -> tuple[int, ...]:
+    """The last stage of each of these strides, finest first."""
     try:
         whole: Any = timm.create_model(name, features_only=True)
         strides: list[int] = whole.feature_info.reduction()
     except (RuntimeError, AttributeError, NotImplementedError) as error:
-        raise UsageError(f"trunk '{name}' does not give the maps of its stages; leave --stride out") from error
-    if stride not in strides:
-        raise UsageError(f"trunk '{name}' has no stage with stride {stride}; it has {', '.join(map(str, strides))}")
-    last = {value: index for index, value in enumerate(strides)}
-    return tuple(index for value, index in last.items() if value >= stride)
+        raise UsageError(f"trunk '{name}' does not give the maps of its stages; leave --stages out") from error
+    last = {stride: index for index, stride in enumerate(strides)}
+    for stride in wanted:
+        if stride not in last:
+            raise UsageError(f"trunk '{name}' has no stage with stride {stride}; it has {', '.join(map(str, last))}")
+    return tuple(sorted({last[stride] for stride in wanted}))
 
 
 def _fixed_grid(name: str) -> bool:

@@ -26,7 +26,10 @@ def draw(place: Place, severity: float) -> tuple[Anatomy, list[Finding]]:
     )
     where = (anatomy.disc_x, anatomy.disc_y)
     size = rng.uniform(0.35, 0.6) + 1.1 * severity * rng.uniform(0.6, 1.2)
-    found = [place.finding("crescent", "M", where, size, angle=rng.normal(0, 0.35))]
+    found = [
+        Finding("tessellation", "M", size=0.35),
+        place.finding("crescent", "M", where, size, angle=rng.normal(0, 0.35)),
+    ]
     if severity > 0.35:
         for _ in range(place.count(1, 3 + int(4 * severity))):
             at = place.somewhere(0.05, 0.55)

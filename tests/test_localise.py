@@ -1,0 +1,121 @@
+"""The pointing game: what counts as a hit, what chance gives, and the command on a made cohort."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from conftest import Made
+from eyeground.cli.main import main, run
+from eyeground.metrics.pointing import TOLERANCE, peak, point, tally
+
+SIDE = 200
+FIELD = np.ones((SIDE, SIDE), bool)
+
+
+def square(left: int, top: int, side: int) -> np.ndarray:
+    mask = np.zeros((SIDE, SIDE), bool)
+    mask[top : top + side, left : left + side] = True
+    return mask
+
+
+def test_the_peak_is_the_centre_of_the_strongest_element() -> None:
+    values = np.zeros((4, 8))
+    values[1, 6] = 3
+    assert peak(values) == ((6 + 0.5) / 8, (1 + 0.5) / 4)
+    assert peak(values + 100) == peak(values)
+    assert peak(values[:, ::-1]) == (1 - peak(values)[0], peak(values)[1])
+    for bad in (np.zeros((0, 3)), np.zeros(5), np.full((2, 2), np.nan)):
+        with pytest.raises(ValueError, match="finite map"):
+            peak(bad)
+
+
+def test_a_point_is_inside_near_or_away() -> None:
+    mask = square(50, 80, 20)
+    inside = point(mask, (60.5, 90.5), FIELD, SIDE)
+    assert (inside.inside, inside.hit) == (True, True)
+    reach = TOLERANCE * SIDE  # 6 pixels
+    near = point(mask, (70 + reach - 1, 90), FIELD, SIDE)
+    assert (near.inside, near.hit) == (False, True)
+    away = point(mask, (70 + reach + 1, 90), FIELD, SIDE)
+    assert (away.inside, away.hit) == (False, False)
+    assert inside.cover == 400 / SIDE**2
+    assert inside.chance > inside.cover
+    assert inside.local
+    assert not point(FIELD, (1, 1), FIELD, SIDE).local
+    assert point(mask, (-5, 90), FIELD, SIDE).hit is False  # outside the picture counts at its edge
+    with pytest.raises(ValueError, match="neither empty"):
+        point(np.zeros_like(mask), (1, 1), FIELD, SIDE)
+
+
+def test_chance_is_what_random_points_score() -> None:
+    mask = square(20, 30, 45)
+    rows, columns = np.ogrid[:SIDE, :SIDE]
+    field = (columns - SIDE / 2) ** 2 + (rows - SIDE / 2) ** 2 < (SIDE / 2) ** 2
+    random = np.random.default_rng(0)
+    candidates = np.argwhere(field)
+    drawn = [
+        point(mask, (x + 0.5, y + 0.5), field, SIDE) for y, x in candidates[random.integers(len(candidates), size=400)]
+    ]
+    rates = tally(drawn)
+    assert rates["chance"] == pytest.approx(rates["hit_rate"], abs=0.06)
+    assert rates["cover"] == pytest.approx(rates["inside_rate"], abs=0.06)
+    assert tally([])["hit_rate"] is None
+
+
+def flags(made: Made, root: Path) -> list[str]:
+    return [
+        "localise",
+        "--bundle",
+        str(made.bundle),
+        "--layout",
+        "odir",
+        "--root",
+        str(root),
+        "--cache",
+        str(made.cache),
+    ]
+
+
+def test_the_command_judges_every_finding_of_the_part_once(
+    made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ["--split", str(made.split), "--part", "test"]
+    capsys.readouterr()
+    assert run([*flags(made, made.root), *where, "--json", "--out", str(tmp_path)]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert json.loads((tmp_path / "localisation.json").read_text()) == record
+    assert cv2.imread(str(tmp_path / "pointing.png")) is not None
+    test = set(json.loads(made.split.read_text())["folds"][0]["test"])
+    truth = json.loads((made.root / "truth.json").read_text())
+    eyes = [eye for one in truth["patients"] if str(one["id"]) in test for eye in one["eyes"].values()]
+    for row in record["per_class"]:
+        assert row["n"] == sum(row["code"] in eye["labels"] for eye in eyes)
+        assert 0 <= row["inside"] <= row["hits"] <= row["n"]
+    assert record["local"]["n"] + record["everywhere_n"] == sum(row["n"] for row in record["per_class"])
+    assert {row["code"] for row in record["per_class"] if row["cover"] > 0.5} >= {"C"}
+    assert run([*flags(made, made.root), *where]) == 0
+    assert "by chance" in capsys.readouterr().out
+
+
+def test_what_can_not_be_localised_is_refused_in_one_line(
+    made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "cohort"
+    shutil.copytree(made.root, root, ignore=shutil.ignore_patterns("masks"))
+    assert main(flags(made, root)) != 0
+    assert "no lesion masks in" in capsys.readouterr().err
+    shutil.copytree(made.root / "masks", root / "masks")
+    assert main(flags(made, root)) != 0  # without a part: training patients among them
+    assert "training" in capsys.readouterr().err
+    one = next((root / "masks" / "D").iterdir())
+    cv2.imwrite(str(one), np.zeros((10, 10), np.uint8))
+    for path in (root / "masks" / "D").iterdir():
+        shutil.copy(one, path) if path != one else None
+    assert main([*flags(made, root), "--part", "test"]) != 0
+    assert "make them equal" in capsys.readouterr().err
