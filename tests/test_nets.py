@@ -172,5 +172,5 @@ def test_stages_take_weights_of_the_whole_trunk_and_refuse_strides_that_are_not_
     assert all(torch.equal(value, whole[name]) for name, value in state.items())
     with pytest.raises(UsageError, match=r"no stage with stride 7; it has .*8"):
         make_trunk("test_resnet", "none", 64, stages=(7,))
-    with pytest.raises(UsageError, match="does not give the maps of its stages|no stage with stride 8"):
+    with pytest.raises(UsageError, match=r"does not give the maps of its stages|no stage with stride 8"):
         make_trunk("test_vit", "none", 96, stages=(8,))

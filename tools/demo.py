@@ -53,8 +53,8 @@ def main() -> None:
     print(
         f"\nDone in {time.perf_counter() - started:.0f} s. On {judged['n']} patients it had never seen: "
         f"macro AUC {judged['macro_auc']:.3f}, official final {judged['final']:.3f}.\n"
-        f"Of {pointed['n']} true findings that have a place, the heatmap's peak lies on the lesion in {pointed['hits']} "
-        f"({pointed['hit_rate']:.0%}; a random point would in {pointed['chance']:.0%}).\n\n"
+        f"Of {pointed['n']} true findings that have a place, the heatmap's peak lies on the lesion, or within 3 % of the\n"
+        f"field beside it, in {pointed['hits']} ({pointed['hit_rate']:.0%}; of random points {pointed['chance']:.0%} would).\n\n"
         f"{_places()}\n\n"
         "Next, with photographs of your own: docs/cohorts.md says how to lay them out (a cohort.csv is enough), then\n"
         "  .venv/bin/eyeground cohort check --layout folder --root YOUR_FOLDER\n"
