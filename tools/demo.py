@@ -48,18 +48,26 @@ def main() -> None:
     patient = _interesting()
     images = COHORT / "ODIR-5K_Training_Images"
     eyeground("read", images / f"{patient}_left.jpg", images / f"{patient}_right.jpg", *bundle, "--out", READING)
-    judged = json.loads((OUT / "evaluation" / "evaluation.json").read_text())
-    pointed = json.loads((OUT / "localisation" / "localisation.json").read_text())["local"]
     print(
-        f"\nDone in {time.perf_counter() - started:.0f} s. On {judged['n']} patients it had never seen: "
-        f"macro AUC {judged['macro_auc']:.3f}, official final {judged['final']:.3f}.\n"
-        f"Of {pointed['n']} true findings that have a place, the heatmap's peak lies on the lesion, or within 3 % of the\n"
-        f"field beside it, in {pointed['hits']} ({pointed['hit_rate']:.0%}; of random points {pointed['chance']:.0%} would).\n\n"
+        f"\nDone in {time.perf_counter() - started:.0f} s. {_verdict()}\n\n"
         f"{_places()}\n\n"
         "Next, with photographs of your own: docs/cohorts.md says how to lay them out (a cohort.csv is enough), then\n"
         "  .venv/bin/eyeground cohort check --layout folder --root YOUR_FOLDER\n"
         "and the commands above with your folder. These eyes are made by a program; a model trained on them knows\n"
         "nothing about real ones."
+    )
+
+
+def _verdict() -> str:
+    """What was measured on the unseen patients."""
+    judged = json.loads((OUT / "evaluation" / "evaluation.json").read_text())
+    pointed = json.loads((OUT / "localisation" / "localisation.json").read_text())["local"]
+    return (
+        f"On {judged['n']} patients it had never seen: macro AUC {judged['macro_auc']:.3f}, "
+        f"official final {judged['final']:.3f}.\n"
+        f"Of {pointed['n']} true findings that have a place, {pointed['hits']} ({pointed['hit_rate']:.0%}) "
+        f"have the peak of their heatmap on the lesion\n"
+        f"or within 3 % of the field beside it; of random points {pointed['chance']:.0%} would."
     )
 
 
