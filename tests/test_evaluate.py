@@ -42,6 +42,23 @@ def test_the_test_part_has_everything_the_judgement_promises(
     assert json.loads((tmp_path / "out" / "evaluation.json").read_text()) == found
 
 
+def test_it_looks_closer(made: Made, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    found = evaluate(made, capsys, "--part", "test", "--points", "sensitivity=0.8")
+    intervals, details = found["intervals"], found["details"]
+    assert intervals["methods"]["per_class"]["auc"] == "score" and intervals["methods"]["macro_ap"] == "together"
+    assert intervals["undefined_draws"]["final"] == 0 and intervals["draws"] == 20
+    assert [one["point"] for one in details["operating"]] == ["sensitivity=0.8"]
+    for row, eyes in zip(found["per_class"][1:], details["by_eyes"]["per_class"], strict=True):
+        assert row["code"] == eyes["code"]  # Normal, which both eyes must be, is left out
+        assert row["n_pos"] == eyes["one_eye"]["n_pos"] + eyes["both_eyes"]["n_pos"] + eyes["left_out"]
+    assert details["abstaining"]["n"] == found["n"]
+    monkeypatch.setenv("COLUMNS", "80")
+    where = ["--bundle", str(made.bundle), "--layout", "odir", "--root", str(made.root), "--cache", str(made.cache)]
+    assert run(["evaluate", *where, "--draws", "20", "--part", "test"]) == 0
+    text = capsys.readouterr().out
+    assert "ill in one eye or in both" in text and "…" not in text
+
+
 def test_a_loaded_bundle_answers_as_the_training_run_did(
     made: Made, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -93,6 +93,45 @@ def test_json_has_the_promised_keys(truth: Path, predictions: Path, capsys: pyte
     assert all(word in text for word in ("F1 (cell accuracy)", "macro AUC", "prevalences", "Glaucoma", "95% interval"))
 
 
+def test_points_and_prevalence(truth: Path, predictions: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--draws", "0", "--points", "threshold=0.3", "specificity=1", "--prevalence", "0.05")
+    result = scored(capsys, truth, predictions, *words)
+    first, second = result["details"]["operating"]  # type: ignore[index]
+    assert (first["point"], second["point"], second["prevalence"]) == ("threshold=0.3", "specificity=1", 0.05)
+    assert first["per_class"][0]["at"]["threshold"] == 0.3 and second["per_class"][0]["at"]["sensitivity"] == 1
+    assert second["per_class"][0]["at"]["ppv_at_prevalence"] == 1
+    assert "by_eyes" not in result["details"] and "labels of eyes" in str(result["notes"])  # type: ignore[operator]
+    assert "'sens=1' is no operating point" in refusal(capsys, truth, predictions, "--points", "sens=1")
+    assert "--prevalence 5.0 is no share" in refusal(capsys, truth, predictions, "--prevalence", "5")
+
+
+def test_tables_fit_80_columns(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    generator = np.random.default_rng(0)
+    ids = tuple(map(str, range(1000, 1300)))
+    labels = (generator.random((300, 8)) < 0.3).astype(int)
+    truth = write(tmp_path / "truth.csv", HEADER, *rows(labels, ids), "9999,,1,0,0,0,0,0,0")
+    score = np.clip(0.3 * labels + 0.7 * generator.random((300, 8)), 0, 1)
+    predictions = write(tmp_path / "p.csv", HEADER, *rows(score, ids), "9999" + ",0.5" * 8)
+    words = ["--draws", "50", "--prevalence", "0.05"]
+    assert main(["score", "--truth", str(truth), "--predictions", str(predictions), *words]) == 0
+    text = capsys.readouterr().out
+    for word in (
+        "exact match",
+        "calibration error",
+        "wtd.",
+        "sensitivity=0.9",
+        "prevalence of 5.0%",
+        "missed positives",
+    ):
+        assert word in text
+    assert "…" not in text  # nothing is cut
+    lines = text.split("kappa, F1, AUC")[0].splitlines()
+    assert max(map(len, lines)) <= 80
+
+
 def test_score_does_not_import_torch() -> None:
     code = "import sys, eyeground.cli.score; sys.exit(any(m in sys.modules for m in ('torch', 'sklearn', 'pandas')))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -11,7 +11,9 @@ import tyro
 
 from eyeground.cli.cohort_options import CohortSource
 from eyeground.cli.console import note, out, parse, print_json, track, warn
-from eyeground.cli.tables import number, print_judgement
+from eyeground.cli.details import number
+from eyeground.cli.points import POINTS, look_at
+from eyeground.cli.tables import print_judgement
 from eyeground.runs.evaluate import OFFICIAL, Question, evaluate, save
 from eyeground.runs.machine import Place
 from eyeground.runs.model import load
@@ -37,8 +39,12 @@ class Flags:
     """Judge probabilities on which each label's frozen threshold is mapped to 0.5."""
     other_cohort: bool = False
     """Patient ids have nothing to do with those of the training data; photographs are still compared."""
-    draws: int = 1000
-    """Bootstrap draws over patients for the intervals; 0 for none."""
+    draws: int = 2000
+    """Bootstrap draws over patients for the 95 % intervals; 0 leaves all intervals out."""
+    points: tuple[str, ...] = POINTS
+    """Operating points to tell for every label: threshold=X, sensitivity=X or specificity=X."""
+    prevalence: float | None = None
+    """Tell PPV and NPV at these points also for this share of ill patients, such as 0.05 for a screening."""
     out: Path | None = None
     """Also write evaluation.json and predictions.csv into this folder."""
     json: bool = False
@@ -48,12 +54,12 @@ class Flags:
 
 def main(argv: Sequence[str]) -> int:
     flags = parse(Flags, argv, "evaluate")
+    look = look_at(flags.points, flags.prevalence)
     model = load(flags.bundle, flags.place)
     cohort = flags.source.read()
     split = Split.load(flags.split) if flags.split else None
-    question = Question(
-        cohort, split, flags.part, flags.both_eyes, flags.map_thresholds, flags.other_cohort, flags.draws
-    )
+    choices = flags.both_eyes, flags.map_thresholds, flags.other_cohort, flags.draws
+    question = Question(cohort, split, flags.part, *choices, look=look)
     answer = evaluate(model, question, flags.place, track, note)
     judgement = answer.judgement
     if flags.out:

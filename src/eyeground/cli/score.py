@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from eyeground.cli.console import parse, print_json, warn
+from eyeground.cli.points import POINTS, look_at
 from eyeground.cli.tables import print_judgement
 from eyeground.metrics.align import align
+from eyeground.metrics.details import details
 from eyeground.metrics.intervals import Bootstrap, intervals
 from eyeground.metrics.judge import judge
 from eyeground.metrics.predictions import read_predictions, read_truth
@@ -31,8 +33,12 @@ class Score:
     """Match rows by ID and columns by name when their order differs. The challenge rejects such files."""
     subset: bool = False
     """Score only the patients that the predictions have. Such numbers are not those of the whole truth."""
-    draws: int = 1000
-    """Bootstrap draws over patients for the 95 % intervals; 0 leaves them out."""
+    draws: int = 2000
+    """Bootstrap draws over patients for the 95 % intervals; 0 leaves all intervals out."""
+    points: tuple[str, ...] = POINTS
+    """Operating points to tell for every label: threshold=X, sensitivity=X or specificity=X."""
+    prevalence: float | None = None
+    """Tell PPV and NPV at these points also for this share of ill patients, such as 0.05 for a screening."""
 
 
 def score(config: Score) -> dict[str, Any]:
@@ -40,7 +46,9 @@ def score(config: Score) -> dict[str, Any]:
 
     Raises:
         DataError: a file that can't be read or does not fit, with the first row or column that is wrong.
+        UsageError: a point or a prevalence that is none.
     """
+    look = look_at(config.points, config.prevalence)
     truth = read_truth(config.truth)
     predictions = read_predictions(config.predictions, truth.vocabulary.codes, config.reorder)
     rows, probability = align(truth.ids, predictions, config.reorder, config.subset)
@@ -50,7 +58,9 @@ def score(config: Score) -> dict[str, Any]:
     notes = judgement.pop("notes")
     if len(rows) < len(truth.ids):
         notes.insert(0, f"only {len(rows)} of the truth's {len(truth.ids)} patients have predictions and are scored")
-    extra: dict[str, Any] = {"truth_patients": len(truth.ids), "notes": notes}
+    notes.append("one eye against both: not told, a table of visits has no labels of eyes; `evaluate` tells it")
+    extra: dict[str, Any] = {"details": details(labels, known, probability, truth.vocabulary, look=look)}
+    extra |= {"truth_patients": len(truth.ids), "notes": notes}
     if config.draws > 0:
         extra["intervals"] = intervals(labels, known, probability, truth.vocabulary, bootstrap=Bootstrap(config.draws))
     return {**judgement, **extra}

@@ -9,9 +9,22 @@ from rich.console import Console
 from rich.table import Table
 
 from eyeground.cli.console import out
+from eyeground.cli.details import interval, number, tables
 
 POOLED = (("kappa", "kappa"), ("f1", "F1 (cell accuracy)"), ("auc", "AUC (pooled)"), ("final", "final"))
 MACRO = (("macro_auc", "macro AUC"), ("macro_ap", "macro AP"))
+CELLS = (
+    ("micro_ap", "AP (pooled)"),
+    ("exact_match", "exact match"),
+    ("brier", "Brier score"),
+    ("log_loss", "log loss"),
+    ("ece", "calibration error"),
+)
+CLOSER = (
+    "ECE: calibration error. harm.: harmonic mean of sensitivity and specificity. F1+: F1 of the positive cells.",
+    "exact: visits with every call right. Thresholds of operating points are found on these same visits: optimistic.",
+    "What is certain: the mean chance, by the probabilities, that a visit's calls are right.",
+)
 PER_CLASS = {
     "auc": "AUC",
     "ap": "AP",
@@ -25,27 +38,26 @@ PER_CLASS = {
 }
 
 
-def number(value: float | None, digits: int = 3) -> str:
-    """A number for a table; undefined is a dash, never 0."""
-    return "–" if value is None else f"{value:.{digits}f}"
-
-
 def print_judgement(judgement: dict[str, Any], title: str = "", console: Console | None = None) -> None:
     """Prints what `metrics.judge.judge` returned, as tables.
 
     Args:
-        judgement: the dict; its `intervals` (`metrics.intervals`) are shown when they are there.
+        judgement: the dict; `intervals` (`metrics.intervals`) and `details` (`metrics.details`) are shown when there.
         title: what was judged, such as 'test part, 510 patients'.
         console: standard output when None.
     """
     target = console or out
     target.print(_summary(judgement, title))
     target.print(_per_class(judgement))
+    for table in tables(judgement) if "details" in judgement else ():
+        target.print(table)
     positive = number(judgement["f1_positive"])
     lines = [
         "kappa, F1, AUC and final are the challenge's: all cells pooled, called when strictly above 0.5.",
         f"Its F1 is cell accuracy; the F1 of the positive cells is {positive}.",
-        f"Macro means are over {judgement['macro_n']} of {len(judgement['per_class'])} labels. – is undefined.",
+        f"Means are over {judgement['macro_n']} of {len(judgement['per_class'])} labels; wtd. counts each as often as "
+        "it has a positive. – is undefined.",
+        *(CLOSER if "details" in judgement else ()),
         *_legend(judgement),
         *(f"note: {line}" for line in judgement["notes"]),
     ]
@@ -64,13 +76,13 @@ def _summary(judgement: dict[str, Any], title: str) -> Table:
         table.add_column(f"{intervals['level']:.0%} interval", justify="right")
     table.add_column("all zeros", justify="right", style="dim")
     table.add_column("prevalences", justify="right", style="dim")
-    for group in (POOLED, MACRO):
+    for group in (POOLED, MACRO, CELLS):
         for key, name in group:
             cells = [number(judgement[key], 4)]
             if intervals:
-                cells.append(_interval(intervals.get(key)))
+                cells.append(interval(intervals.get(key)))
             cells += [number(judgement["baselines"][row][key], 4) for row in ("all_zeros", "prevalence")]
-            table.add_row(name, *cells, end_section=key == "final")
+            table.add_row(name, *cells, end_section=key in ("final", "macro_ap"))
     return table
 
 
@@ -81,10 +93,11 @@ def _per_class(judgement: dict[str, Any]) -> Table:
     all_known = all(row["n"] == judgement["n"] for row in rows)
     table = Table(title="per label, called when above its cut", title_justify="left", box=box.SIMPLE_HEAD)
     table.padding = 0
-    headings = ["n", "n pos", *PER_CLASS.values()]
+    headings = ["n", "pos.", *PER_CLASS.values()]
     table.add_column("", min_width=max(len(row["code"]) for row in rows))
     for heading in headings[all_known:]:
-        table.add_column(heading, justify="right", no_wrap=True, min_width=5)
+        width = 3 if heading in ("n", "pos.") else 5
+        table.add_column(heading, justify="right", no_wrap=True, min_width=width)
         if heading == "AUC" and bounds:
             table.add_column(f"{judgement['intervals']['level']:.0%}", justify="right", no_wrap=True, min_width=9)
     for i, row in enumerate(rows):
@@ -93,15 +106,16 @@ def _per_class(judgement: dict[str, Any]) -> Table:
         for key in PER_CLASS:
             cells.append(number(row[key]))
             if key == "auc" and bounds:
-                cells.append(_interval(bounds[i], 2, "–"))
+                cells.append(interval(bounds[i], 2, "–"))
         table.add_row(row["code"], *cells)
     table.add_section()
-    means: list[str] = ["mean", *([] if all_known else [""])]
-    for key in PER_CLASS:
-        means.append(number(judgement[f"macro_{key}"]) if f"macro_{key}" in judgement else "")
-        if key == "auc" and bounds:
-            means.append(_interval(judgement["intervals"].get("macro_auc"), 2, "–"))
-    table.add_row("", *means, style="bold")
+    for average, name in (("macro", "mean"), ("weighted", "wtd.")):
+        means: list[str] = [name, *([] if all_known else [""])]
+        for key in PER_CLASS:
+            means.append(number(judgement[f"{average}_{key}"]) if f"{average}_{key}" in judgement else "")
+            if key == "auc" and bounds:
+                means.append(interval(judgement["intervals"].get(f"{average}_auc"), 2, "–"))
+        table.add_row("", *means, style="bold" if average == "macro" else "")
     return table
 
 
@@ -109,7 +123,3 @@ def _legend(judgement: dict[str, Any]) -> list[str]:
     """What the label codes mean, where they are codes."""
     pairs = [f"{row['code']} {row['name']}" for row in judgement["per_class"] if row["code"] != row["name"]]
     return [", ".join(pairs) + "."] if pairs else []
-
-
-def _interval(bounds: list[float] | None, digits: int = 3, between: str = " to ") -> str:
-    return "–" if bounds is None else between.join(f"{bound:.{digits}f}" for bound in bounds)

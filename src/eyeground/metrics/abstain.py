@@ -98,11 +98,13 @@ def curve(
     wrong = mask & (called != (labels == 1))
     cells = np.stack([part.sum(axis=1) for part in (wrong, mask, positive & ~called, positive)], axis=1)
     group = np.unique(unsure, return_inverse=True)[1]
-    order = np.argsort(group, kind="stable")
     size = np.bincount(group)
-    shared = np.zeros((len(size), 4))
+    shared = np.zeros((len(size), 4), np.int64)
     np.add.at(shared, group, cells)
-    total = np.cumsum((shared / np.maximum(size, 1)[:, None])[group[order]], axis=0)
+    which = np.repeat(np.arange(len(size)), size)
+    before, ends = np.cumsum(shared, axis=0) - shared, np.cumsum(size)
+    part = (np.arange(1, len(labels) + 1) - (ends - size)[which]) / size[which]  # of the group, 1 at its end: exact
+    total = before[which] + part[:, None] * shared[which]
     return Curve(_ratio(total[:, 0], total[:, 1]), _ratio(total[:, 2], total[:, 3]))
 
 

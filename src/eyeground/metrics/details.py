@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from eyeground.metrics import abstain
 from eyeground.metrics.exclusive import classify
 from eyeground.metrics.groups import by_eyes, by_label_count
-from eyeground.metrics.operating import Point, operate
+from eyeground.metrics.operating import Point, operate, why_not
 from eyeground.metrics.probability import reliability
 from eyeground.vocabulary import Vocabulary
 
@@ -47,8 +47,8 @@ def details(
     """What docs/scoring.md calls the closer look; the first five arguments are those of `judge`.
 
     Returns:
-        JSON-able: `reliability`, `operating`, `by_label_count`, `abstaining`, with eye labels `by_eyes`, and for a vocabulary of exclusive classes
-        or grades `exclusive`.
+        JSON-able: `reliability`, `operating`, `by_label_count`, `abstaining`; with eye labels `by_eyes`; for a
+        vocabulary of exclusive classes or grades `exclusive`.
 
     Raises:
         ValueError: as `judge`; a truth of exclusive classes that has not one class in each row.
@@ -81,9 +81,10 @@ def _operating(
     point: Point,
     prevalence: float | None,
 ) -> dict[str, Any]:
-    """Every label at one point; None where the point is not to be had."""
+    """Every label at one point; `at` is None where the point is not to be had, and `undefined` says why."""
     rows = []
     for code, (truth, score) in zip(vocabulary.codes, columns, strict=True):
         found = operate(truth, score, point)
-        rows.append({"code": code, "at": found.to_dict(prevalence) if found else None})
+        row = {"code": code, "at": found.to_dict(prevalence) if found else None}
+        rows.append(row if found else {**row, "undefined": why_not(truth, point)})
     return {"point": str(point), "prevalence": prevalence, "per_class": rows}

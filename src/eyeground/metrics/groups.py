@@ -53,13 +53,15 @@ def by_label_count(
     result: dict[str, Any] = {}
     for name, rows in (("one_label", whole & (total == 1)), ("several_labels", whole & (total > 1))):
         found = judge(labels[rows], mask[rows], scores[rows], vocabulary, thresholds)
-        keys = ("code", "n_pos", "auc", "ap", "sensitivity")
+        keys = ("code", "n_pos", "auc", "ap", "sensitivity", "undefined")
         bounds: dict[str, list[float] | None] = {"macro_auc": None, "macro_ap": None}
         if rows.any():
             sample = prepare(labels[rows], mask[rows], scores[rows], where[rows])
             bounds = {"macro_auc": macro_auc_interval(sample), "macro_ap": macro_ap_interval(sample)}
         each = [{key: row[key] for key in keys} for row in found["per_class"]]
-        result[name] = {**{key: found[key] for key in TOLD}, "intervals": bounds, "per_class": each}
+        for part in (found, *each):
+            part["undefined"] = {key: why for key, why in part["undefined"].items() if key in (*TOLD, *keys)}
+        result[name] = {**{key: found[key] for key in (*TOLD, "undefined")}, "intervals": bounds, "per_class": each}
     left_out = {"without_a_label": int((whole & (total == 0)).sum()), "a_label_unknown": int((~whole).sum())}
     return {**result, "left_out": left_out}
 

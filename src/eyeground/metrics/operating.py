@@ -99,6 +99,14 @@ def operate(truth: ArrayLike, probability: ArrayLike, point: Point) -> Operated 
     return Operated(threshold, count(positive, values, threshold))
 
 
+def why_not(truth: ArrayLike, point: Point) -> str:
+    """Why `operate` has no answer, in words."""
+    positive = as_binary(truth)
+    if point.kind == "sensitivity":
+        return "a positive has probability 0 and is above no threshold" if positive.any() else "no positive"
+    return "no negative"
+
+
 def predictive(sensitivity: float, specificity: float, prevalence: float) -> tuple[float, float]:
     """PPV and NPV where the share `prevalence` of people has the disease, by Bayes' rule; nan where undefined.
 

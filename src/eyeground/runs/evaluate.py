@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from eyeground.errors import DataError
 from eyeground.files import write_json
+from eyeground.metrics.details import Look, details
 from eyeground.metrics.intervals import Bootstrap, intervals
 from eyeground.metrics.judge import judge
 from eyeground.metrics.predictions import write_predictions
 from eyeground.metrics.thresholds import map_to_half
 from eyeground.progress import Track
-from eyeground.records import Cohort, label_arrays
+from eyeground.records import Cohort, Visit, label_arrays
 from eyeground.runs.data import one_eyed, prepare_visits
 from eyeground.runs.machine import Place
 from eyeground.runs.model import Model
@@ -33,6 +34,7 @@ class Question:
 
     Without `split` and `part` every visit with an image is judged; with one of them the missing other is the bundle's
     own split, or its test part. `other_cohort`: patient ids here have nothing to do with those of the training data.
+    `draws` are the bootstrap's, 0 for no intervals; `look` has the operating points to tell.
     """
 
     cohort: Cohort
@@ -41,7 +43,8 @@ class Question:
     both_eyes: bool = False
     map_thresholds: bool = False
     other_cohort: bool = False
-    draws: int = 1000
+    draws: int = 2000
+    look: Look = field(default_factory=Look)
 
 
 @dataclass(frozen=True)
@@ -78,8 +81,12 @@ def evaluate(model: Model, question: Question, place: Place, track: Track, say: 
     written = mapped if question.map_thresholds else calibrated
     cuts = np.full(len(thresholds), 0.5) if question.map_thresholds else thresholds
     judgement = judge(values, known, written, bundle.vocabulary, cuts)
+    patients = np.array([visit.patient for visit in chosen])
+    look = replace(question.look, patients=patients, eyes=_eye_labels(chosen, len(bundle.vocabulary)))
+    judgement["details"] = details(values, known, written, bundle.vocabulary, cuts, look)
+    if look.eyes is None:
+        judgement["notes"].append("one eye against both: not told, the cohort has no labels of eyes")
     if question.draws:
-        patients = np.array([visit.patient for visit in chosen])
         bootstrap = Bootstrap(question.draws)
         judgement["intervals"] = intervals(values, known, written, bundle.vocabulary, cuts, patients, bootstrap)
     both = {"calibrated": calibrated, "mapped": mapped}
@@ -99,6 +106,13 @@ def evaluate(model: Model, question: Question, place: Place, track: Track, say: 
         "cohort": {"layout": cohort.layout, "visits": len(cohort), "with_images": len(cohort.with_images())},
     }
     return Answer(judgement, tuple(visit.id for visit in chosen), written)
+
+
+def _eye_labels(visits: Sequence[Visit], count: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]] | None:
+    """Labels of left and right eye (n, 2, C) and what of them is known; None where the cohort has none at all."""
+    states = [eye.labels if eye else (None,) * count for visit in visits for eye in visit.eyes]
+    values, known = label_arrays(states, count)
+    return (values.reshape(-1, 2, count), known.reshape(-1, 2, count)) if known.any() else None
 
 
 def save(answer: Answer, folder: Path, codes: Sequence[str]) -> None:
