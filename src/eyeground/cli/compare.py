@@ -14,7 +14,7 @@ from rich.table import Table
 from eyeground.cli.console import out, parse, print_json, warn
 from eyeground.cli.tables import number
 from eyeground.errors import UsageError
-from eyeground.metrics.compare import Rules
+from eyeground.metrics.compare_pairs import Rules
 from eyeground.metrics.compare_words import NAMES
 from eyeground.runs.compare import compare_files, named
 
@@ -90,7 +90,7 @@ def _ranks(found: dict[str, Any]) -> Table:
         table.add_column(name, justify="right", style="bold" if key == found["by"] else "")
         if several:
             table.add_column("sd", justify="right", style="dim")
-    for one in sorted(found["systems"], key=lambda one: (one["rank"], -one[found["by"]]["value"])):
+    for one in sorted(found["systems"], key=lambda one: (one["rank"], -(one[found["by"]]["value"] or 0.0))):
         cells = []
         for key in NAMES:
             cells.append(number(one[key]["value"]))

@@ -195,5 +195,7 @@ def _in_blocks(work: Callable[[range], Array], draws: int, sheet: Sheet, threads
     rows = max([len(one.patient) for one in sheet.labels] + [sheet.people])
     size = max(1, BLOCK // rows)
     parts = [range(start, min(start + size, draws)) for start in range(0, draws, size)]
+    if threads == 1 or len(parts) == 1:
+        return np.concatenate([work(part) for part in parts])
     with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
         return np.concatenate(list(pool.map(work, parts)))

@@ -15,6 +15,9 @@ from eyeground.metrics.resample import Plan
 
 Array = NDArray[np.float64]
 
+CHUNK = 65_536
+"""Coins (swaps x patients) tossed by one generator."""
+
 NEAR = 1e-10
 """Differences that lie as close as this are equal: sums of the same numbers in another order."""
 
@@ -32,17 +35,20 @@ def how_many(people: int, plan: Plan) -> int:
 def swaps_of(people: int, plan: Plan, draws: range) -> NDArray[np.uint8]:
     """Who is swapped (1) in some of the swaps, (draws, people).
 
-    All swaps are counted through where that is exact; else swap k has a generator of its own, seeded with the plan's
-    seed and k, so neither threads nor blocks change it.
+    All swaps are counted through where that is exact. Else they are drawn in chunks of a size that follows from
+    `people` alone, each by a generator of its own, so neither threads nor blocks nor the number of swaps change one.
     """
     if is_exact(people, plan):
         number = np.arange(draws.start, draws.stop)[:, None]
         return (number >> np.arange(people) & 1).astype(np.uint8)  # the last patient is never swapped
-    out = np.empty((len(draws), people), np.uint8)
-    for row, draw in zip(out, draws, strict=True):
-        generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence(plan.seed, spawn_key=(draw, 1))))
-        row[:] = generator.integers(0, 2, people, dtype=np.uint8)
-    return out
+    size = max(1, CHUNK // people)
+    out = []
+    for chunk in range(draws.start // size, -(-draws.stop // size)):
+        sequence = np.random.SeedSequence(plan.seed, spawn_key=(chunk, 1))
+        made = np.random.Generator(np.random.PCG64(sequence)).integers(0, 2, (size, people), dtype=np.uint8)
+        start = chunk * size
+        out.append(made[max(draws.start - start, 0) : draws.stop - start])
+    return np.concatenate(out)
 
 
 def p_values(observed: Array, swapped: Array, exact: bool) -> Array:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from eyeground.errors import DataError, UsageError
 from eyeground.metrics.align import align
-from eyeground.metrics.compare import Rules, System, compare
+from eyeground.metrics.compare import compare
+from eyeground.metrics.compare_pairs import Rules, System
 from eyeground.metrics.compare_words import NAMES
 from eyeground.metrics.predictions import Truth, read_predictions, read_truth
 
