@@ -12,6 +12,8 @@ from eyeground.metrics.ranking import as_binary
 from eyeground.vocabulary import Vocabulary
 
 Rule = Literal["f1", "youden", "fixed"]
+Held = Literal["sensitivity", "specificity", "ppv"]
+"""What an operating point can be asked to hold; see `aims`."""
 FEWEST = 10
 """With fewer positives (or negatives) a chosen threshold is mostly chance; 0.5 is used instead."""
 
@@ -20,15 +22,17 @@ FEWEST = 10
 class Threshold:
     """One label's operating point: called when the probability is strictly above `value`.
 
-    `rule` is what chose it (`fixed` when there was too little to choose on), `reason` says so in words.
+    `rule` is what chose it (`fixed` when there was too little to choose on), `reason` says so in words. `aim` is what
+    was asked for by `aims`, such as 'sensitivity=0.9', and empty where the rule of all labels chose.
     """
 
     code: str
     value: float
-    rule: Rule
+    rule: Rule | Held
     n: int
     n_pos: int
     reason: str
+    aim: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
