@@ -39,7 +39,7 @@ def main() -> None:
     split = ("--split", OUT / "split.json")
     eyeground("cohort", "split", *made, "--folds", "1", "--test-share", "0.25", "--out", OUT / "split.json")
     small = ("--trunk", "resnet10t", "--trunk-weights", "none", "--stages", "8", "16", "32")
-    quick = ("--size", str(SIZE), "--epochs", "20", "--lr", "0.003", "--ema", "0.98")
+    quick = ("--size", str(SIZE), "--epochs", "20", "--lr", "0.003", "--ema", "0.98", "--mirrored")
     eyeground("train", *made, *split, *small, *quick, "--cache", OUT / "cache", "--out", RUN)
     bundle = ("--bundle", RUN / "bundle")
     unseen = (*bundle, *made, *split, "--part", "test", "--cache", OUT / "cache")
