@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 from eyeground.cli.console import out, parse, print_json, warn
@@ -96,13 +97,16 @@ def _ranks(found: dict[str, Any]) -> Table:
             cells.append(number(one[key]["value"]))
             if several:
                 cells.append(number(one[key]["sd_runs"]))
-        table.add_row("–".join(map(str, sorted(set(one["rank"])))), one["name"], str(one["runs"]), *cells)
+        table.add_row("–".join(map(str, sorted(set(one["rank"])))), escape(one["name"]), str(one["runs"]), *cells)
     return table
 
 
 def _pair(pair: dict[str, Any], found: dict[str, Any]) -> Table:
     table = Table(
-        title=f"{pair['first']} less {pair['second']}", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
+        title=escape(f"{pair['first']} less {pair['second']}"),
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
     )
     table.padding = 0
     table.add_column("", min_width=9, overflow="fold")
@@ -112,13 +116,13 @@ def _pair(pair: dict[str, Any], found: dict[str, Any]) -> Table:
     for key, name in NAMES.items():
         table.add_row(name, "", *_cells(pair[key], found), end_section=key == "final")
     for one in pair["per_class"]:
-        table.add_row(one["code"], str(one["n_pos"]), *_cells(one["auc"], found))
+        table.add_row(escape(one["code"]), str(one["n_pos"]), *_cells(one["auc"], found))
     return table
 
 
 def _cells(one: dict[str, Any], found: dict[str, Any]) -> list[str]:
     bounds = one["interval"]
-    shown = one["p_holm"] is not None and one["p_holm"] < 1 - found["level"]
+    shown = one["p_holm"] is not None and one["p_holm"] <= 1 - found["level"]
     return [
         number(one["first"]),
         number(one["second"]),
@@ -132,7 +136,7 @@ def _cells(one: dict[str, Any], found: dict[str, Any]) -> list[str]:
 
 
 def _count(number_of: int, what: str) -> str:
-    return f"{number_of} {what}" if number_of == 1 else f"all {number_of} {what.replace(' and', 's and')}s"
+    return f"{number_of} {what}" if number_of == 1 else f"{number_of} {what}s"
 
 
 def _signed(value: float | None) -> str:
@@ -156,7 +160,7 @@ def _legend(found: dict[str, Any]) -> list[str]:
         "A rank of 1–2 is a tie: from 1 and one for each system shown to be better, to the last less one for each "
         "system shown to be worse.",
         f"{what}. Holm: corrected for each overall number over {_count(tests[found['by']], 'pair')}, for the "
-        f"labels' AUCs over {_count(tests['auc'], 'pair and label')}; * below {1 - found['level']:.2g}.",
+        f"labels' AUCs over {_count(tests['auc'], 'test')}; * at most {1 - found['level']:.2g}.",
         f"finds: the difference found with {found['power']:.0%} power at Holm's first step. Labels: AUCs, their APs "
         "are in the JSON (--json). – is undefined.",
         *(f"note: {line}." for line in found["notes"]),

@@ -65,8 +65,8 @@ def compare(
     at = OVERALL.index(rules.by)
     better = np.zeros((len(systems), len(systems)), bool)
     for pair, p in zip(pairs, corrected[:, at], strict=True):
-        better[pair.first, pair.second] = p < 1 - rules.level and pair.difference[at] > 0
-        better[pair.second, pair.first] = p < 1 - rules.level and pair.difference[at] < 0
+        better[pair.first, pair.second] = p <= 1 - rules.level and pair.difference[at] > 0
+        better[pair.second, pair.first] = p <= 1 - rules.level and pair.difference[at] < 0
     bands = rank_bands(better)
     plan = Plan(rules.permutations, rules.seed)
     found: dict[str, Any] = {
