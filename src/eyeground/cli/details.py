@@ -86,14 +86,21 @@ def _points(found: list[dict[str, Any]]) -> Table:
 
 
 def _groups(found: dict[str, Any]) -> Table:
-    headings = ("visits", "macro AUC", "95%", "macro AP", "95%", "F1+", "exact")
-    table = _table("visits with one label and with several", *headings)
+    headings = ("n", "labels", "AUC", "95%", "AP", "95%", "F1+", "exact")
+    table = _table("visits with one label and with several (macro AUC and AP over so many labels)", *headings)
     for key, name in GROUPS.items():
         one = found[key]
         ranked = []
         for measure in ("macro_auc", "macro_ap"):
             ranked += [number(one[measure]), interval(one["intervals"][measure], 2, "–")]
-        table.add_row(name, str(one["n"]), *ranked, number(one["f1_positive"], 2), number(one["exact_match"], 2))
+        table.add_row(
+            name,
+            str(one["n"]),
+            str(one["macro_n"]),
+            *ranked,
+            number(one["f1_positive"], 2),
+            number(one["exact_match"], 2),
+        )
     return table
 
 

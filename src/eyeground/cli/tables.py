@@ -23,7 +23,7 @@ CELLS = (
 CLOSER = (
     "ECE: calibration error. harm.: harmonic mean of sensitivity and specificity. F1+: F1 of the positive cells.",
     "exact: visits with every call right. Thresholds of operating points are found on these same visits: optimistic.",
-    "What is certain: the mean chance, by the probabilities, that a visit's calls are right.",
+    "Certain is a visit whose calls are right with a high chance, by the probabilities, in the mean over labels.",
 )
 PER_CLASS = {
     "auc": "AUC",
@@ -57,6 +57,7 @@ def print_judgement(judgement: dict[str, Any], title: str = "", console: Console
         f"Its F1 is cell accuracy; the F1 of the positive cells is {positive}.",
         f"Means are over {judgement['macro_n']} of {len(judgement['per_class'])} labels; wtd. counts each as often as "
         "it has a positive. – is undefined.",
+        *_left_out(judgement.get("intervals")),
         *(CLOSER if "details" in judgement else ()),
         *_legend(judgement),
         *(f"note: {line}" for line in judgement["notes"]),
@@ -117,6 +118,17 @@ def _per_class(judgement: dict[str, Any]) -> Table:
                 means.append(interval(judgement["intervals"].get(f"{average}_auc"), 2, "–"))
         table.add_row("", *means, style="bold" if average == "macro" else "")
     return table
+
+
+def _left_out(intervals: dict[str, Any] | None) -> list[str]:
+    """How many draws lack a number, where some do."""
+    if not intervals:
+        return []
+    parts = [intervals, *intervals["per_class"]]
+    most = max((count for part in parts for count in part.get("undefined_draws", {}).values()), default=0)
+    return (
+        [f"Up to {most} of {intervals['draws']} draws lack a number and are left out of its interval."] if most else []
+    )
 
 
 def _legend(judgement: dict[str, Any]) -> list[str]:
