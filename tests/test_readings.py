@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 
 from eyeground.errors import DataError
-from eyeground.readings import SCHEMA, EyeReading, Finding, ModelRecord, Reading
+from eyeground.readings import SCHEMA, Certainty, EyeReading, Finding, ModelRecord, Reading
 from eyeground.records import Flag
 from readings_made import SCHEMA_FILE, made_reading
 
@@ -49,7 +49,7 @@ def test_every_reading_fits_the_published_schema(schema, case):
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        (("schema",), "eyeground.reading/2"),
+        (("schema",), "eyeground.reading/3"),
         (("patient",), "0013"),
         (("findings", 0, "probability"), 1.2),
         (("eyes", 0, "side"), "right"),
@@ -73,6 +73,7 @@ def test_schema_and_records_name_the_same_fields(schema):
         (Reading, schema),
         (Finding, definitions["finding"]),
         (EyeReading, definitions["eye"]),
+        (Certainty, definitions["certainty"]),
         (ModelRecord, definitions["model"]),
         (Flag, definitions["flag"]),
     ]
@@ -92,6 +93,39 @@ def test_every_field_is_documented_and_the_example_is_valid(schema):
     assert Reading.from_dict(example).to_dict() == example
 
 
+def unsure() -> Reading:
+    """A reading with label sets: D present for sure, G uncertain, M without a set."""
+    sets = {"D": ("present",), "G": ("absent", "present"), "M": None}
+    findings = []
+    for finding in made_reading().findings:
+        answers = sets.get(finding.code, ("absent",))
+        findings.append(
+            dataclasses.replace(finding, label_set=answers, uncertain=None if answers is None else len(answers) == 2)
+        )
+    certainty = Certainty(0.9, True, ("Neither answer can be ruled out at 90 % for Glaucoma.",), "approximate")
+    return dataclasses.replace(made_reading(), findings=tuple(findings), certainty=certainty)
+
+
+def test_label_sets_go_there_and_back(schema):
+    reading = unsure()
+    data = json.loads(json.dumps(reading.to_dict()))
+    jsonschema.validate(data, schema)
+    assert Reading.from_dict(data) == reading
+    with pytest.raises(ValueError, match="contradicts"):
+        dataclasses.replace(reading.findings[1], uncertain=True)
+    with pytest.raises(ValueError, match="is none"):
+        Certainty(0.9, True, (), "")
+
+
+def test_the_first_schema_is_still_read():
+    data = made_reading().to_dict()
+    old = {key: value for key, value in data.items() if key != "certainty"}
+    old["findings"] = [{k: v for k, v in f.items() if k not in ("label_set", "uncertain")} for f in data["findings"]]
+    assert Reading.from_dict({**old, "schema": "eyeground.reading/1"}) == made_reading()
+    with pytest.raises(DataError, match="no field 'label_set'"):
+        Reading.from_dict({**data, "findings": old["findings"]})
+
+
 def test_no_identifier_unless_asked():
     assert "visit" not in made_reading().to_dict()
     assert made_reading(visit="0013").to_dict()["visit"] == "0013"
@@ -100,7 +134,7 @@ def test_no_identifier_unless_asked():
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"schema": "eyeground.reading/2"}, "update eyeground"),
+        ({"schema": "eyeground.reading/3"}, "update eyeground"),
         ({"schema": "report"}, SCHEMA),
         ({"schema": None}, SCHEMA),
         ({"warnigns": []}, "did you mean 'warnings'"),

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from eyeground import DISCLAIMER
+from eyeground.readings import Certainty
 from eyeground.records import Flag
 from eyeground.report import page, terminal, words
 from readings_made import made_evidence, made_picture, made_reading
@@ -161,6 +162,25 @@ def test_undefined_is_shown_as_undefined():
     reading = dataclasses.replace(reading, findings=(*reading.findings[:5], finding, *reading.findings[6:]))
     assert "Hypertensive retinopathy undefined 5.0 % – 5.0 % 5.0 %" in plain(rendered(reading))
     assert any("undefined" in line for line in terminal.lines(reading))
+
+
+def test_uncertain_is_said_beside_the_answer_and_in_the_summary():
+    reading = made_reading()
+    both = dataclasses.replace(reading.findings[2], label_set=("absent", "present"), uncertain=True)
+    sure = [dataclasses.replace(f, label_set=(words.verdict(f),), uncertain=False) for f in reading.findings]
+    reason = "Neither answer can be ruled out at 90 % for Glaucoma."
+    certainty = Certainty(0.9, True, (reason,), "the promise is approximate")
+    unsure = dataclasses.replace(reading, findings=(*sure[:2], both, *sure[3:]), certainty=certainty)
+    said = plain(rendered(unsure))
+    assert "Glaucoma absent uncertain 5.0 %" in said
+    assert said.count(" uncertain ") == 1, "beside this label alone"
+    assert f"The model is uncertain; a person should decide. {reason}" in said
+    assert "In 90 % of the patients with a label, and of those without, its set holds the truth" in said
+    lines = terminal.lines(unsure)
+    assert sum("absent, uncertain" in line for line in lines) == 1
+    assert any(line.startswith("Label sets: In 90 %") for line in lines)
+    for text in (plain(rendered(reading)), *terminal.lines(reading)):
+        assert "uncertain" not in text.lower()
 
 
 def test_not_calibrated_is_not_called_calibrated():

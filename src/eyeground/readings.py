@@ -19,11 +19,12 @@ from eyeground.records import Flag, Side
 from eyeground.vocabulary import VisitRule
 
 FORMAT = "eyeground.reading"
-VERSION = 1
+VERSION = 2
 SCHEMA = f"{FORMAT}/{VERSION}"
-"""Rises by one whenever a field is added, removed or changes its meaning."""
+"""Rises by one whenever a field is added, removed or changes its meaning. Version 1 (no label sets) is still read."""
 
 Status = Literal["read", "missing", "unreadable"]
+Answer = Literal["absent", "present"]
 R = TypeVar("R")
 
 
@@ -34,6 +35,8 @@ class Finding:
     `probability` and `eye_probability` (left, right; None for an eye that was not read) are calibrated, 0 to 1.
     `threshold_source` says by which rule and on which split the threshold was chosen, with its number of positives.
     `rule` tells how the visit follows from its eyes: a disease is present when in `any` eye, Normal when in `all`.
+    `label_set` holds the answers that can't be ruled out at the reading's `certainty.level`, None where none was made;
+    `uncertain` when that is not exactly what `positive` says.
     """
 
     code: str
@@ -44,11 +47,16 @@ class Finding:
     positive: bool
     eye_probability: tuple[float | None, float | None]
     rule: VisitRule = "any"
+    label_set: tuple[Answer, ...] | None = None
+    uncertain: bool | None = None
 
     def __post_init__(self) -> None:
         for value in (self.probability, self.threshold, *self.eye_probability):
             if value is not None and not math.isnan(value) and not 0 <= value <= 1:
                 raise ValueError(f"finding '{self.code}' has {value}, which is no probability between 0 and 1")
+        sure: tuple[Answer] = ("present",) if self.positive else ("absent",)
+        if self.uncertain != (None if self.label_set is None else tuple(self.label_set) != sure):
+            raise ValueError(f"finding '{self.code}': `uncertain` contradicts its label set {self.label_set}")
 
     @property
     def ratio(self) -> float:
@@ -57,6 +65,24 @@ class Finding:
             return 0.0
         p, t = (min(max(value, 1e-9), 1 - 1e-9) for value in (self.probability, self.threshold))
         return p / (1 - p) * (1 - t) / t
+
+
+@dataclass(frozen=True)
+class Certainty:
+    """Whether the visit should be left to a person.
+
+    `level`: in how many of the patients with (and without) a label its set holds the truth, such as 0.9. `uncertain`
+    with the `reasons`, one sentence each. `note` says how far the level can be relied on.
+    """
+
+    level: float
+    uncertain: bool
+    reasons: tuple[str, ...]
+    note: str
+
+    def __post_init__(self) -> None:
+        if not 0 < self.level < 1 or self.uncertain != bool(self.reasons):
+            raise ValueError(f"a certainty of level {self.level} with {len(self.reasons)} reasons is none")
 
 
 @dataclass(frozen=True)
@@ -110,6 +136,7 @@ class Reading:
     sex: Literal["F", "M"] | None = None
     visit: str | None = None
     warnings: tuple[str, ...] = ()
+    certainty: Certainty | None = None
     disclaimer: str = DISCLAIMER
     schema: str = SCHEMA
 
@@ -146,7 +173,7 @@ class Reading:
         Raises:
             DataError: not a reading, one of a newer schema, or a field that is missing, unknown or out of range.
         """
-        _check_schema(data, where)
+        data = _upgraded(data, where)
         values = dict(data)
         try:
             values["findings"] = tuple(_finding(item, where) for item in data["findings"])
@@ -154,6 +181,9 @@ class Reading:
             values["eyes"] = (left, right)
             values["model"] = _make(ModelRecord, data["model"], f"model of {where}")
             values["warnings"] = tuple(data["warnings"])
+            if data["certainty"] is not None:
+                sure = {**data["certainty"], "reasons": tuple(data["certainty"]["reasons"])}
+                values["certainty"] = _make(Certainty, sure, f"certainty of {where}")
             return _make(Reading, values, where)
         except KeyError as error:
             raise DataError(f"{where} has no field {error}; write it again with eyeground read") from None
@@ -161,12 +191,19 @@ class Reading:
             raise DataError(f"{where} can't be read: {error}") from None
 
 
-def _check_schema(data: Mapping[str, Any], where: str) -> None:
+def _upgraded(data: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    """The values in this version's fields. Raises `DataError` for another format or a newer version."""
     name, _, number = str(data.get("schema", "")).partition("/") if isinstance(data, Mapping) else ("", "", "")
     if name != FORMAT or not number.isdecimal():
         raise DataError(f"{where} is no {FORMAT} file: its 'schema' should be '{SCHEMA}'")
     if int(number) > VERSION:
         raise DataError(f"{where} has schema {name}/{number}; this eyeground knows up to {SCHEMA}: update eyeground")
+    if int(number) > 1 or not isinstance(data.get("findings"), list):
+        return data
+    findings = [
+        {**one, "label_set": None, "uncertain": None} if isinstance(one, Mapping) else one for one in data["findings"]
+    ]
+    return {**data, "schema": SCHEMA, "findings": findings, "certainty": None}
 
 
 def _finding(data: Mapping[str, Any], where: str) -> Finding:
@@ -175,6 +212,8 @@ def _finding(data: Mapping[str, Any], where: str) -> Finding:
         values[key] = math.nan if data[key] is None else data[key]
     left, right = data["eye_probability"]
     values["eye_probability"] = (left, right)
+    if data.get("label_set") is not None:
+        values["label_set"] = tuple(data["label_set"])
     return _make(Finding, values, f"a finding of {where}")
 
 

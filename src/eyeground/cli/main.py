@@ -18,6 +18,8 @@ COMMANDS = {
     "cohort describe": ("cohort_describe", "the data in pictures: age, sex, labels, co-occurrence, one eye or both"),
     "cohort split": ("cohort_split", "patients into folds, grouped by patient and duplicate photographs"),
     "train": ("train", "train a method on a split; resumes when called again"),
+    "calibrate": ("calibrate", "calibration, thresholds and label sets chosen again on the validation part"),
+    "operating-point": ("operating_point", "thresholds for a sensitivity, a specificity or a PPV that is wanted"),
     "evaluate": ("evaluate", "judge a bundle on a cohort"),
     "localise": ("localise", "whether the heatmaps point at the lesions, where masks are known"),
     "score": ("score", "the challenge's scoring for anybody's predictions"),

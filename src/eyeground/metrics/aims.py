@@ -57,7 +57,7 @@ class Aim:
                 f"no operating point '{text}'{nearest(kind, (*HELD, *BEST))}: "
                 "there are sensitivity=, specificity= and ppv= with a number, youden and f1"
             )
-        if kind in BEST and (number or confidence is not None):
+        if kind in BEST and (number or sure or confidence is not None):
             raise UsageError(f"'{kind}' takes no number and no --confidence: it is the best point of the sample")
         value = None if kind in BEST else _between(number, f"{kind}=0.9", text)
         wanted = _between(sure, "0.95", sure) if sure else confidence
@@ -118,7 +118,7 @@ def aim_at(cases: Cases, aim: Aim) -> Threshold:
         return Threshold(found.code, found.value, found.rule, n, n_pos, found.reason, str(aim))
     assert aim.value is not None and aim.kind in HELD
     cut = {"sensitivity": _sensitive, "specificity": _specific, "ppv": _precise}[aim.kind](cases, aim)
-    return Threshold(cases.code, cut, aim.kind, n, n_pos, f"{aim} on the validation data", str(aim))
+    return Threshold(cases.code, cut, aim.kind, n, n_pos, f"chosen for {aim} on the validation data", str(aim))
 
 
 def achieved(cases: Cases, threshold: float) -> dict[str, Any]:

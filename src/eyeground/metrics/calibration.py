@@ -71,6 +71,16 @@ class Calibration:
             raise ValueError(f"logits of shape {z.shape} for a calibration of {len(self.curves)} labels")
         return np.stack([curve.apply(z[..., c]) for c, curve in enumerate(self.curves)], axis=-1)
 
+    @property
+    def words(self) -> str:
+        """What it is, for people: 'one temperature, 1.31', or per label and how many labels share the temperature."""
+        if not self.curves:
+            return f"one temperature, {self.temperature:.2f}"
+        what = {"temperature-per-label": "one temperature", "platt": "Platt's slope and offset"}
+        shared = sum(isinstance(curve, Line) and bool(curve.reason) for curve in self.curves)
+        few = f" ({shared} of {len(self.curves)} labels have too few cases and share a temperature)" if shared else ""
+        return f"{what.get(self.method, 'isotonic regression')} per label{few}"
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-able; undefined log losses become None. `labels` has the curves, where there are any."""
         names = ("temperature", "n", "log_loss_before", "log_loss_after")

@@ -20,6 +20,8 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 FOLDS = 10
 """Parts of the cross-validation; fewer where there are fewer patients."""
+INNER = 5
+"""Parts where the choice is repeated inside a part of the outer cross-validation."""
 
 
 @dataclass(frozen=True)
@@ -69,24 +71,24 @@ def select(
         raise ValueError(f"{len(who)} patients for {len(z)} rows")
     own = enough(y, mask)  # decided once, on all: in every part the same labels have their own curve
 
-    def chosen(rows: NDArray[np.intp], seed: int) -> tuple[Calibration, dict[str, dict[str, float]], str]:
+    def chosen(rows: NDArray[np.intp], folds: int) -> tuple[Calibration, dict[str, dict[str, float]], str]:
         here = (z[rows], y[rows], mask[rows])
         if method != "auto":
             return fit(method, *here, own), {}, f"'{method}' was asked for"
-        scores, name, reason = _compare(here, who[rows], own, seed)
+        scores, name, reason = _compare(here, who[rows], own, (seed, folds))
         return fit(name, *here, own), scores, reason
 
-    calibration, scores, reason = chosen(np.arange(len(z)), seed)
-    foretold = _held_out((z, y, mask), who, seed, lambda rows: chosen(rows, seed + 1)[0])
+    calibration, scores, reason = chosen(np.arange(len(z)), FOLDS)
+    foretold = _held_out((z, y, mask), who, (seed, FOLDS), lambda rows: chosen(rows, INNER)[0])
     if method != "auto":
         scores = {method: {"log_loss": _mean_loss(foretold, y, mask), "behind": 0.0, "standard_error": 0.0}}
     return Choice(calibration, foretold, scores, reason)
 
 
 def _compare(
-    cells: tuple[Array, Array, Mask], who: NDArray[np.int64], own: Mask, seed: int
+    cells: tuple[Array, Array, Mask], who: NDArray[np.int64], own: Mask, parts: tuple[int, int]
 ) -> tuple[dict[str, dict[str, float]], Method, str]:
-    """Each method's cross-validated log loss; the simplest that ties with the best; the reason."""
+    """Each method's cross-validated log loss; the simplest that ties with the best; the reason. Parts: seed, number."""
     z, y, mask = cells
     if len(np.unique(who)) < 2 or not mask.any():
         return {}, "temperature", "nothing to choose on: fewer than two patients"
@@ -96,7 +98,7 @@ def _compare(
         def fitted(rows: NDArray[np.intp], name: Method = name) -> Calibration:
             return fit(name, z[rows], y[rows], mask[rows], own)
 
-        foretold = _held_out(cells, who, seed, fitted)
+        foretold = _held_out(cells, who, parts, fitted)
         loss = np.where(mask, cell_losses((y == 1) & mask, foretold)[1], 0.0)
         if np.isfinite(loss).all():  # one that gave a case no chance at all is out
             losses[name] = loss
@@ -119,12 +121,12 @@ def _compare(
 def _held_out(
     cells: tuple[Array, Array, Mask],
     who: NDArray[np.int64],
-    seed: int,
+    parts: tuple[int, int],
     fitted: Callable[[NDArray[np.intp]], Calibration],
 ) -> Array:
     """Probabilities (n, C) of every row by a calibration fitted without its patient."""
     z, y, mask = cells
-    part = deal(y, mask, who, seed)
+    part = deal(y, mask, who, *parts)
     out = np.full(z.shape, np.nan)
     for one in np.unique(part) if part.max(initial=0) else ():
         out[part == one] = fitted(np.flatnonzero(part != one)).apply(z[part == one])

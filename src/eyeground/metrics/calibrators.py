@@ -69,11 +69,13 @@ Curve = Line | Steps
 def curve_from_dict(data: Mapping[str, Any]) -> Curve:
     """The inverse of `to_dict`. Raises `ValueError` for another kind, or numbers that would not keep the order."""
     kinds = {"line": Line, "steps": Steps}
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items() if key != "kind"}
-    if data.get("kind") not in kinds:
-        raise ValueError(f"no calibration curve of kind '{data.get('kind')}' (there are {', '.join(kinds)})")
+    data = {key: value for key, value in data.items() if key != "code"}  # the label's, for people
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
+    kind = values.pop("kind", None)
+    if kind not in kinds:
+        raise ValueError(f"no calibration curve of kind '{kind}' (there are {', '.join(kinds)})")
     try:
-        curve: Curve = kinds[data["kind"]](**values)
+        curve: Curve = kinds[kind](**values)
     except TypeError as error:
         raise ValueError(f"a calibration curve has other fields than it should: {error}") from error
     return curve

@@ -154,7 +154,7 @@ def _cuts(code: str, z: Array, y: Array, mask: Mask, who: NDArray[Any], alpha: f
         for found, what in ((low, "positives"), (high, "negatives"))
         if len(found) < needed(alpha)
     ]
-    reason = f"only {' and '.join(short)}, {needed(alpha)} are needed for {1 - alpha:.0%}" if short else ""
+    reason = f"only {' and '.join(short)}, {needed(alpha)} are needed for {100 * (1 - alpha):g} %" if short else ""
     return Cuts(code, None if present is None else -present, absent, len(low), len(high), reason)
 
 

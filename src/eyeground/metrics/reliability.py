@@ -8,7 +8,7 @@ reaches down to 0 where the ECE is no larger than chance makes it in 95 of 100 s
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ LEVEL = 0.95
 def compare(
     truth: ArrayLike,
     known: ArrayLike,
-    versions: dict[str, ArrayLike],
+    versions: Mapping[str, ArrayLike],
     patients: ArrayLike,
     codes: Sequence[str],
     plan: Plan | None = None,

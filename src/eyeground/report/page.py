@@ -140,5 +140,5 @@ def _template() -> jinja2.Template:
         lstrip_blocks=True,
     )
     environment.filters.update(percent=words.percent, when=words.when, sentence=words.sentence)
-    environment.globals.update(verdict=words.verdict, nan=math.isnan)
+    environment.globals.update(verdict=words.verdict, promise=words.promise, nan=math.isnan)
     return environment.get_template("page.html")

@@ -17,8 +17,9 @@ def lines(reading: Reading) -> list[str]:
     text += [f"Warning: {words.sentence(warning)}" for warning in reading.warnings]
     text.append("")
     width = max((len(finding.name) for finding in reading.findings), default=0)
-    text.append(f"{'':<{width}}  {'':<9}  {'':<{_WIDTH}}  {'prob.':>8} {'thresh.':>8} {'OD':>8} {'OS':>8}")
-    text += [_row(finding, width) for finding in reading.findings]
+    room = max((len(words.answer(finding)) for finding in reading.findings), default=0)
+    text.append(f"{'':<{width}}  {'':<{room}}  {'':<{_WIDTH}}  {'prob.':>8} {'thresh.':>8} {'OD':>8} {'OS':>8}")
+    text += [_row(finding, width, room) for finding in reading.findings]
     text.append("")
     for eye in reversed(reading.eyes):
         what = f"{eye.width} × {eye.height} px" if eye.status == "read" else words.absence(eye)
@@ -29,14 +30,16 @@ def lines(reading: Reading) -> list[str]:
     calibration = model.calibration or "none, the probabilities are not calibrated"
     text += ["", f"Model {model.method} on {model.trunk}, version {model.version}, {model.bundle_digest[:12]}"]
     text += [f"Learnt from {model.trained_on}. Calibration: {calibration}."]
+    if reading.certainty is not None:
+        text.append(f"Label sets: {words.promise(reading.certainty)}")
     return [*text, "", reading.disclaimer]
 
 
-def _row(finding: Finding, width: int) -> str:
+def _row(finding: Finding, width: int, room: int) -> str:
     left, right = finding.eye_probability
     numbers = (finding.probability, finding.threshold, right, left)
     digits = " ".join(f"{words.percent(value):>8}" for value in numbers)
-    return f"{finding.name:<{width}}  {words.verdict(finding):<9}  {_bar(finding)}  {digits}"
+    return f"{finding.name:<{width}}  {words.answer(finding):<{room}}  {_bar(finding)}  {digits}"
 
 
 def _bar(finding: Finding) -> str:

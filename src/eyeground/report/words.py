@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from eyeground.readings import EyeReading, Finding, Reading
+from eyeground.readings import Certainty, EyeReading, Finding, Reading
 from eyeground.records import Side
 
 EYES: dict[Side, str] = {"left": "Left eye · OS", "right": "Right eye · OD"}
@@ -46,6 +46,11 @@ def verdict(finding: Finding) -> str:
     return "present" if finding.positive else "absent"
 
 
+def answer(finding: Finding) -> str:
+    """The verdict, with 'uncertain' where the label set is not exactly that."""
+    return verdict(finding) + (", uncertain" if finding.uncertain else "")
+
+
 def sentence(text: str) -> str:
     """The text with a capital at its start and a full stop at its end."""
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?", ":")) else ".")
@@ -72,6 +77,8 @@ def summary(reading: Reading) -> list[str]:
             if positive
             else "The model is undecided: neither Normal nor a disease is above its threshold."
         )
+    if reading.certainty is not None and reading.certainty.uncertain:
+        lines.append(f"The model is uncertain; a person should decide. {' '.join(reading.certainty.reasons)}")
     unread = [eye for eye in reading.eyes if eye.status != "read"]
     lines += [absence(eye) for eye in unread]
     if len(unread) == 1:
@@ -85,6 +92,14 @@ def sources(reading: Reading) -> list[tuple[str, list[str]]]:
     for finding in reading.findings:
         found.setdefault(finding.threshold_source, []).append(f"{finding.name} {percent(finding.threshold)}")
     return list(found.items())
+
+
+def promise(certainty: Certainty) -> str:
+    """What the label sets promise, in one sentence."""
+    level = f"{100 * certainty.level:g} %"
+    return sentence(
+        f"in {level} of the patients with a label, and of those without, its set holds the truth; {certainty.note}"
+    )
 
 
 def absence(eye: EyeReading) -> str:

@@ -2,13 +2,16 @@
 
     weights.safetensors   config.toml (resolved)   vocabulary.json   preprocess.json   thresholds.json
     calibration.json   metrics.json   split.json   card.md   LICENSE   manifest.json (SHA-256 of every file)
+    and, once `calibrate` has made it, conformal.json
 
+Format 2 knows calibrations other than one temperature and label sets; format 1 is still read.
 A bundle that is incomplete, altered or of a newer format is refused with the reason.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,9 +26,10 @@ from eyeground.errors import BundleError
 from eyeground.files import digest, folder_aside, sha256_of, write_json
 from eyeground.images.prepare import Preprocessing
 from eyeground.metrics.calibration import Calibration
+from eyeground.metrics.conformal import Conformal
 from eyeground.vocabulary import Vocabulary
 
-FORMAT = 1
+FORMAT = 2
 FILES = (
     "weights.safetensors",
     "config.toml",
@@ -38,6 +42,8 @@ FILES = (
     "card.md",
     "LICENSE",
 )
+CONFORMAL = "conformal.json"
+"""The label sets; not in every bundle."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,8 @@ class Bundle:
     `config` has the tables `method` (name and its fields), `recipe`, `predict` (mirrored) and `data` (layout, fold,
     split_hash, train_visits, eyeground_version).
     `thresholds` has `values` {label: probability}, `rule`, `chosen_on` and per-label counts.
+    `fitted_on` tells the visits that the calibration was fitted on (part, split_hash, fold, n).
+    `conformal` holds the label sets, None in a bundle without them.
     `digest` names the bundle: it changes when any of its files does.
     """
 
@@ -58,6 +66,8 @@ class Bundle:
     calibration: Calibration
     metrics: dict[str, Any]
     digest: str
+    fitted_on: dict[str, Any]
+    conformal: Conformal | None = None
 
     @property
     def weights(self) -> Path:
@@ -127,17 +137,68 @@ def load_bundle(folder: Path) -> Bundle:
     missing = [name for name in FILES if name not in manifest["files"]]
     if missing:
         raise BundleError(f"bundle {folder} is incomplete: its manifest has no {', '.join(missing)}")
-    tables = {name: _json(folder / name) for name in FILES if name.endswith(".json") and name != "split.json"}
+    names = [name for name in (*FILES, CONFORMAL) if name.endswith(".json") and name != "split.json"]
+    tables = {name: _json(folder / name) for name in names if name in manifest["files"]}
+    try:
+        calibration = Calibration.from_dict(tables["calibration.json"])
+        conformal = Conformal.from_dict(tables[CONFORMAL]) if CONFORMAL in tables else None
+    except (KeyError, ValueError) as error:
+        raise BundleError(f"calibration.json or {CONFORMAL} of bundle {folder} can't be used: {error}") from error
+    vocabulary = Vocabulary.from_dict(tables["vocabulary.json"])
+    _same_labels(folder, vocabulary, calibration, conformal)
     return Bundle(
         folder=folder,
         config=tomllib.loads((folder / "config.toml").read_text(encoding="utf-8")),
-        vocabulary=Vocabulary.from_dict(tables["vocabulary.json"]),
+        vocabulary=vocabulary,
         preprocessing=Preprocessing.from_dict(tables["preprocess.json"]),
         thresholds=tables["thresholds.json"],
-        calibration=Calibration.from_dict(tables["calibration.json"]),
+        calibration=calibration,
         metrics=tables["metrics.json"],
         digest=manifest["digest"],
+        fitted_on=tables["calibration.json"].get("fitted_on", tables["thresholds.json"]["chosen_on"]),
+        conformal=conformal,
     )
+
+
+def _same_labels(folder: Path, vocabulary: Vocabulary, calibration: Calibration, conformal: Conformal | None) -> None:
+    curves = len(calibration.curves) or len(vocabulary)
+    codes = vocabulary.codes if conformal is None else tuple(one.code for one in conformal.cuts)
+    if curves != len(vocabulary) or codes != vocabulary.codes:
+        raise BundleError(
+            f"calibration.json or {CONFORMAL} of bundle {folder} is for other labels than vocabulary.json"
+        )
+
+
+def check_new(source: Bundle, folder: Path) -> None:
+    """Whether a changed copy of a bundle may be written to `folder`.
+
+    Raises:
+        BundleError: it is the bundle itself, a trained bundle, or holds something else.
+    """
+    if folder.resolve() == source.folder.resolve():
+        raise BundleError(
+            f"{folder} is the bundle itself, and a bundle is never changed in place; choose another --out"
+        )
+    if folder.is_file():
+        raise BundleError(f"{folder} is a file; --out takes a folder")
+    if folder.is_dir() and any(folder.iterdir()):
+        made = _json(folder / "metrics.json") if (folder / "metrics.json").is_file() else {}
+        if not (isinstance(made, dict) and "made_from" in made):
+            raise BundleError(f"{folder} is not empty and not a bundle made from another; choose another --out")
+
+
+def rewrite(source: Bundle, folder: Path, tables: Mapping[str, Any], texts: Mapping[str, str]) -> None:
+    """Writes a changed copy of a bundle: these files are new, all others are copied as they are.
+
+    Raises:
+        BundleError: see `check_new`.
+        DataError: no space or permission; nothing is left behind.
+    """
+    check_new(source, folder)
+    with writing(folder, tables, texts) as place:
+        for name in _manifest(source.folder)["files"]:
+            if name not in tables and name not in texts:
+                shutil.copyfile(source.folder / name, place / name)
 
 
 def _manifest(folder: Path) -> dict[str, Any]:

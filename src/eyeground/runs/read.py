@@ -16,7 +16,7 @@ from eyeground.explain.paint import blend, paint, png, smooth
 from eyeground.files import folder_aside, write_json
 from eyeground.images.cache import CacheEntry, prepare_all
 from eyeground.images.prepare import Preprocessing, prepare
-from eyeground.readings import EyeReading, Finding, ModelRecord, Reading
+from eyeground.readings import Answer, Certainty, EyeReading, Finding, ModelRecord, Reading
 from eyeground.records import SIDES, Eye, Side, Visit
 from eyeground.report import page
 from eyeground.runs.model import Model
@@ -63,7 +63,7 @@ def read_visit(model: Model, request: Request) -> Result:
     calibration = model.bundle.calibration
     probability = calibration.apply(found.visit_logits)[0]
     of_eyes = None if found.eye_logits is None else calibration.apply(found.eye_logits)[0]
-    findings = _findings(model, probability, of_eyes)
+    findings = _findings(model, found.visit_logits[0], probability, of_eyes)
     heated = _heatmap_names(model, found.evidence is not None)
     eyes = [replace(eye, heatmaps=heated[eye.side]) if eye.status == "read" else eye for eye in eyes]
     reading = Reading(
@@ -78,6 +78,7 @@ def read_visit(model: Model, request: Request) -> Result:
         sex=request.sex,
         visit=request.visit,
         warnings=tuple(warnings),
+        certainty=_certainty(model, findings, eyes),
     )
     view = replace(model.bundle.preprocessing, size=PICTURE, enhance=())
     pictures: dict[Side, NDArray[np.uint8] | None] = {}
@@ -162,20 +163,54 @@ def _without_path(text: str, path: Path) -> str:
 
 
 def _findings(
-    model: Model, probability: NDArray[np.float64], of_eyes: NDArray[np.float64] | None
+    model: Model,
+    logits: NDArray[np.float32],
+    probability: NDArray[np.float64],
+    of_eyes: NDArray[np.float64] | None,
 ) -> tuple[Finding, ...]:
     thresholds = model.bundle.thresholds
-    chosen_on = thresholds["chosen_on"]
     findings = []
     for index, (label, row) in enumerate(zip(model.bundle.vocabulary.labels, thresholds["labels"], strict=True)):
+        chosen_on = row.get("chosen_on", thresholds["chosen_on"])
         source = f"{row['reason']} (split {chosen_on['split_hash'][:12]}, {row['n_pos']} of {row['n']} visits positive)"
         left, right = (None, None) if of_eyes is None else (_number(of_eyes[0, index]), _number(of_eyes[1, index]))
         value = float(probability[index])
         positive = value > row["value"]
+        answers = None if model.bundle.conformal is None else model.bundle.conformal.cuts[index].answers(logits[index])
+        uncertain = _uncertain(answers, positive)
+        eyes = (left, right)
         findings.append(
-            Finding(label.code, label.name, value, row["value"], source, positive, (left, right), label.visit)
+            Finding(
+                label.code, label.name, value, row["value"], source, positive, eyes, label.visit, answers, uncertain
+            )
         )
     return tuple(findings)
+
+
+def _uncertain(answers: tuple[Answer, ...] | None, positive: bool) -> bool | None:
+    """Whether the label set is anything but the answer that the threshold gives; None without a set."""
+    return None if answers is None else answers != ("present" if positive else "absent",)
+
+
+def _certainty(model: Model, findings: tuple[Finding, ...], eyes: list[EyeReading]) -> Certainty | None:
+    """The visit is uncertain when a label is, or when every photograph that was read has a quality flag."""
+    sets = model.bundle.conformal
+    if sets is None:
+        return None
+    both = [one.name for one in findings if one.label_set is not None and len(one.label_set) == 2]
+    against = [one.name for one in findings if one.uncertain and one.name not in both]
+    reasons = []
+    if both:
+        reasons.append(f"Neither answer can be ruled out at {100 * (1 - sets.alpha):g} % for {', '.join(both)}.")
+    if against:
+        reasons.append(f"Threshold and label set contradict each other for {', '.join(against)}.")
+    if all(eye.flags for eye in eyes if eye.status == "read"):
+        reasons.append("Every photograph that was read has a quality flag.")
+    note = sets.note
+    without = [one.name for one in findings if one.label_set is None]
+    if without:
+        note += f"; no label sets for {', '.join(without)}: too few patients to choose them on"
+    return Certainty(1 - sets.alpha, bool(reasons), tuple(reasons), note)
 
 
 def _number(value: float) -> float | None:
@@ -189,7 +224,7 @@ def _heatmap_names(model: Model, there: bool) -> dict[Side, dict[str, str]]:
 
 def _record(model: Model) -> ModelRecord:
     config, calibration = model.bundle.config, model.bundle.calibration
-    data, chosen_on = config["data"], model.bundle.thresholds["chosen_on"]
+    data, fitted_on = config["data"], model.bundle.fitted_on
     return ModelRecord(
         method=config["method"]["name"],
         trunk=config["method"].get("trunk", ""),
@@ -197,5 +232,5 @@ def _record(model: Model) -> ModelRecord:
         bundle_digest=model.bundle.digest,
         trained_on=f"{data['train_visits']} visits of a cohort in the {data['layout']} layout",
         split_hash=data["split_hash"],
-        calibration=f"one temperature, {calibration.temperature:.2f}, fitted on {chosen_on['n']} validation visits",
+        calibration=f"{calibration.words}, fitted on {fitted_on['n']} validation visits",
     )
