@@ -1,7 +1,7 @@
 """Is the phantom neither trivial nor hopeless? A small network learns it at three difficulties; every epoch is judged.
 
-Same patients, same network from scratch, same recipe; only the difficulty differs. Named only, for it takes its time:
-python -m benchmarks phantom_learning
+Patients with the same labels, the same network from scratch, the same recipe; the difficulty differs.
+Named only, for it takes its time: python -m benchmarks phantom_learning
 """
 
 from __future__ import annotations

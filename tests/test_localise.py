@@ -12,7 +12,11 @@ import pytest
 
 from conftest import Made
 from eyeground.cli.main import main, run
+from eyeground.cohorts.masks import MaskFile
+from eyeground.images.cache import CacheEntry
+from eyeground.images.geometry import Geometry
 from eyeground.metrics.pointing import TOLERANCE, peak, point, tally
+from eyeground.runs import localise as localisation
 
 SIDE = 200
 FIELD = np.ones((SIDE, SIDE), bool)
@@ -68,6 +72,56 @@ def test_chance_is_what_random_points_score() -> None:
     assert tally([])["hit_rate"] is None
 
 
+def test_a_peak_in_the_black_corner_is_none() -> None:
+    values = np.zeros((8, 8))
+    values[0, 0], values[5, 2] = 9, 1
+    assert peak(values) == (2.5 / 8, 5.5 / 8)
+
+
+def test_every_point_lands_on_its_own_eyes_own_label(tmp_path: Path) -> None:
+    """Photographs with a border, another lesion in each eye and label: only the right map placed rightly hits."""
+    width, height, size, cells = 500, 300, 64, 32
+    geometry = Geometry(width, height, 120.0, 30.0, 240.0, size)
+    centres = {
+        ("left", "D"): (180, 100),
+        ("left", "G"): (300, 90),
+        ("right", "D"): (210, 200),
+        ("right", "G"): (250, 60),
+    }
+    masks, maps = [], {}
+    for side in ("left", "right"):
+        evidence = np.zeros((2, cells, cells), np.float32)
+        for c, code in enumerate("DG"):
+            x, y = centres[side, code]
+            drawn = np.zeros((height, width), np.uint8)
+            drawn[y - 5 : y + 6, x - 9 : x + 10] = 255
+            path = tmp_path / f"{side}_{code}.png"
+            cv2.imwrite(str(path), drawn)
+            masks.append(MaskFile("7", side, code, path))
+            (at,) = geometry.to_view([(x + 0.5, y + 0.5)])
+            evidence[c, int(at[1] * cells / size), int(at[0] * cells / size)] = 5
+        entry = CacheEntry(tmp_path / f"{side}.jpg", "0", geometry, {}, ())
+        maps["7", side] = localisation._Map(entry, evidence, np.array([c, -c], np.float32))
+    found = list(localisation._point(masks, maps, ("D", "G")))
+    assert [(one.side, one.code) for one in found] == list(centres)
+    for one in found:
+        x, y = centres[one.side, one.code]
+        assert np.hypot(one.at[0] - x, one.at[1] - y) < 240 / cells
+        assert one.result.inside
+        reach = TOLERANCE * 240
+        square = (19 + 2 * reach) * (11 + 2 * reach) - (4 - np.pi) * reach**2
+        assert one.result.chance == pytest.approx(square / (np.pi * 120**2), rel=0.08)
+    swapped = {("7", "left"): maps["7", "right"], ("7", "right"): maps["7", "left"]}
+    assert not any(one.result.hit for one in localisation._point(masks, swapped, ("D", "G")))
+
+
+def test_a_mask_is_read_as_it_lies(tmp_path: Path) -> None:
+    drawn = np.zeros((30, 50), np.uint8)
+    drawn[4:9, 33:48] = 255
+    cv2.imwrite(str(tmp_path / "m.png"), drawn)
+    assert (MaskFile("1", "left", "D", tmp_path / "m.png").read(50, 30) == (drawn > 0)).all()
+
+
 def flags(made: Made, root: Path) -> list[str]:
     return [
         "localise",
@@ -113,6 +167,12 @@ def test_what_can_not_be_localised_is_refused_in_one_line(
     shutil.copytree(made.root / "masks", root / "masks")
     assert main(flags(made, root)) != 0  # without a part: training patients among them
     assert "training" in capsys.readouterr().err
+    for name in "DGAHMO":
+        shutil.rmtree(root / "masks" / name)
+    assert main([*flags(made, root), "--part", "test", "--out", str(tmp_path / "out")]) == 0  # cataracts only
+    assert not (tmp_path / "out" / "pointing.png").exists()
+    capsys.readouterr()
+    shutil.copytree(made.root / "masks" / "D", root / "masks" / "D")
     one = next((root / "masks" / "D").iterdir())
     cv2.imwrite(str(one), np.zeros((10, 10), np.uint8))
     for path in (root / "masks" / "D").iterdir():

@@ -324,3 +324,17 @@ def test_traits_are_plain_and_frozen() -> None:
     json.dumps(dataclasses.asdict(eye), allow_nan=False)
     with pytest.raises(dataclasses.FrozenInstanceError):
         eye.grade = 4  # type: ignore[misc]
+
+
+def test_a_damaged_truth_is_refused_and_mended_by_making_it_again(tmp_path: Path) -> None:
+    make_cohort(tmp_path / "c", 2, 96)
+    whole = (tmp_path / "c" / "truth.json").read_text(encoding="utf-8")
+    for damage in ("{", "{}", "[]"):
+        (tmp_path / "c" / "truth.json").write_text(damage)
+        with pytest.raises(DataError, match="delete it and make the cohort again"):
+            make_cohort(tmp_path / "c", 2, 96)
+        with pytest.raises(DataError, match="delete it and make the cohort again"):
+            contact_sheet(tmp_path / "c")
+    (tmp_path / "c" / "truth.json").unlink()
+    make_cohort(tmp_path / "c", 2, 96)
+    assert (tmp_path / "c" / "truth.json").read_text(encoding="utf-8") == whole

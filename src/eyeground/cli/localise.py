@@ -55,7 +55,11 @@ def main(argv: Sequence[str]) -> int:
     if flags.out:
         with disk_errors(flags.out):
             write_json(flags.out / "localisation.json", found.record)
-            pointing_sheet(_spots(found), flags.out / "pointing.png")
+            spots = _spots(found)
+            if spots:
+                pointing_sheet(spots, flags.out / "pointing.png")
+            else:
+                note("no finding has a place of its own: no pointing.png")
     if "stamp" in found.record["leak_audit"]:
         warn(found.record["leak_audit"]["stamp"])
     if flags.json:

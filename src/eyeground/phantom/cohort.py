@@ -158,9 +158,8 @@ def _part(folder: Path, number: int) -> Path:
 
 def _records(folder: Path) -> set[int]:
     """The patients whose files are all there."""
-    truth = folder / "truth.json"
-    if truth.is_file():
-        for record in json.loads(truth.read_text(encoding="utf-8"))["patients"]:
+    if (folder / "truth.json").is_file():
+        for record in read_truth(folder)["patients"]:
             if not _part(folder, record["id"]).exists():
                 write_text(_part(folder, record["id"]), json.dumps(record, ensure_ascii=False, allow_nan=False))
     return {int(path.stem) for path in (folder / ".parts").glob("[0-9]*.json")}
@@ -231,16 +230,49 @@ def _truth(eye: EyeTraits, photograph: Photograph, size: int) -> dict[str, Any]:
     }
 
 
+def read_truth(folder: Path) -> dict[str, Any]:
+    """What `truth.json` of a made cohort holds.
+
+    Raises:
+        DataError: missing or damaged.
+    """
+    path = folder / "truth.json"
+    try:
+        truth: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        truth["patients"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise DataError(
+            f"{path} is missing or damaged: delete it and make the cohort again, with the same flags"
+        ) from None
+    return truth
+
+
 def _assemble(folder: Path, spec: Spec, patients: int) -> None:
-    """Writes the truth and the workbook from the patients' records."""
-    records = [json.loads(_part(folder, number).read_text(encoding="utf-8")) for number in range(1, patients + 1)]
-    truth = {"schema": 1, **dataclasses.asdict(spec), "patients": records}
-    write_text(folder / "truth.json", json.dumps(truth, ensure_ascii=False, allow_nan=False))
+    """Writes the truth and the workbook from the patients' records, which are never all in memory."""
+
+    def records() -> Iterator[dict[str, Any]]:
+        for number in range(1, patients + 1):
+            yield _record(_part(folder, number))
+
+    head = json.dumps({"schema": 1, **dataclasses.asdict(spec)})[:-1]
+    with aside(folder / "truth.json") as temporary, temporary.open("w", encoding="utf-8") as file:
+        file.write(f'{head}, "patients": [')
+        for index, record in enumerate(records()):
+            file.write((", " if index else "") + json.dumps(record, ensure_ascii=False, allow_nan=False))
+        file.write("]}")
     with aside(folder / WORKBOOK) as temporary, pd.ExcelWriter(temporary, engine="openpyxl") as writer:
-        pd.DataFrame([_row(record) for record in records]).to_excel(writer, index=False)
+        pd.DataFrame([_row(record) for record in records()]).to_excel(writer, index=False)
     if spec.oct:
-        layouts.write_lists(folder, records)
+        layouts.write_lists(folder, records())
     shutil.rmtree(folder / ".parts")
+
+
+def _record(path: Path) -> dict[str, Any]:
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        raise DataError(f"{path} is damaged: delete it and call again, its patient is painted again") from None
+    return record
 
 
 def _row(record: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy as np
 from eyeground.errors import DataError
 from eyeground.files import aside
 from eyeground.phantom.canvas import Bytes
-from eyeground.phantom.cohort import IMAGES
+from eyeground.phantom.cohort import IMAGES, read_truth
 
 _TILE, _ACROSS = 256, 8
 _ANATOMY = {"disc": (255, 255, 255), "cup": (160, 255, 255), "fovea": (255, 160, 255)}
@@ -33,7 +32,7 @@ def contact_sheet(folder: Path, patients: int = 20) -> Path:
     Each row holds four patients, left eye then right eye; the row below outlines disc, cup and fovea (pale)
     and the evidence of each label (one colour a label).
     """
-    truth = json.loads((folder / "truth.json").read_text(encoding="utf-8"))
+    truth = read_truth(folder)
     eyes = [eye for record in truth["patients"][:patients] for eye in record["eyes"].values()]
     rows = []
     for start in range(0, len(eyes), _ACROSS):

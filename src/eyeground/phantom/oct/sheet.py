@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 from eyeground.errors import DataError
 from eyeground.files import aside
 from eyeground.phantom.canvas import Bytes
+from eyeground.phantom.cohort import read_truth
 
 _TILE = (576, 372)
 _COLOURS = {
@@ -34,7 +34,7 @@ def oct_sheet(folder: Path, rows: int = 4) -> Path:
     Raises:
         DataError: the cohort has no B-scans, or one is missing.
     """
-    truth = json.loads((folder / "truth.json").read_text(encoding="utf-8"))
+    truth = read_truth(folder)
     if not truth["oct"]:
         raise DataError(f"{folder} was made without B-scans: make a cohort with --oct in another folder")
     chosen: dict[str, list[dict[str, Any]]] = {name: [] for name in CLASSES}
