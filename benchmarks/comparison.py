@@ -31,7 +31,7 @@ RULES = Rules(draws=400, permutations=499, threads=1)
 SETS = {50: 400, 200: 400, 1000: 200}
 """Simulated test sets per line, by patients."""
 
-MACRO = 150
+MACRO = {200: 1000, 1000: 150}
 RUNS = 200
 """Simulated test sets per line for eight labels, and for several training runs."""
 
@@ -53,7 +53,11 @@ def run() -> dict[str, Any]:
     """Simulates, prints the tables, and returns the figures."""
     figures: dict[str, Any] = {"alpha": ALPHA, "draws": RULES.draws, "permutations": RULES.permutations}
     figures |= {"replications": {str(n): count for n, count in SETS.items()}}
-    figures |= {"replications_macro": MACRO, "replications_runs": RUNS, "seconds": speed()}
+    figures |= {
+        "replications_macro": {str(n): count for n, count in MACRO.items()},
+        "replications_runs": RUNS,
+        "seconds": speed(),
+    }
     print(figures, flush=True)
     parts: dict[str, tuple[Iterator[World], Callable[[World], dict[str, Any]]]] = {
         "null": (nulls(), null),
@@ -121,7 +125,7 @@ def macro(world: World) -> dict[str, Any]:
     """The same for macro means over eight labels and for `final`, and how often any label's AUC is found after Holm."""
     tally: dict[str, list[bool]] = {}
     undefined = 0
-    sets = [drawn(replace(world, prevalence=share), MACRO, salt) for salt, share in enumerate(RARE)]
+    sets = [drawn(replace(world, prevalence=share), MACRO[world.n], salt) for salt, share in enumerate(RARE)]
     for seed, labels in enumerate(zip(*sets, strict=True)):
         truth, first, second = (np.stack([one[part] for one in labels], axis=-1) for part in range(3))
         if not (truth.any(axis=0) & ~truth.all(axis=0)).all():
@@ -137,7 +141,10 @@ def macro(world: World) -> dict[str, Any]:
 
 
 def power(world: World) -> dict[str, Any]:
-    """The mean detectable difference between equal systems; then how often a true one of that size is found."""
+    """The mean detectable difference of equal systems; then how often a true one of that size is found.
+
+    "around": the two AUCs lie on either side of the world's; "below": the second lies below it and varies more.
+    """
 
     def records(of: World, count: int) -> list[dict[str, Any]]:
         made = enumerate(drawn(of, count))
@@ -146,8 +153,11 @@ def power(world: World) -> dict[str, Any]:
         return [found["pairs"][0]["per_class"][0]["auc"] for found in compared]
 
     size = float(np.mean([one["detectable"] for one in records(world, 100)]))
-    found = records(replace(world, less=size), SETS[world.n])
-    return {"detectable": round(size, 4), "found": round(float(np.mean([one["p"] <= ALPHA for one in found])), 4)}
+    found = {"detectable": round(size, 4)}
+    for name, auc in (("around", world.auc + size / 2), ("below", world.auc)):
+        pairs = records(replace(world, auc=auc, less=size), SETS[world.n])
+        found[name] = round(float(np.mean([one["p"] <= ALPHA for one in pairs])), 4)
+    return found
 
 
 def training(world: World) -> dict[str, Any]:
@@ -203,16 +213,18 @@ def tables(figures: dict[str, Any]) -> dict[str, str]:
     head = ("second system", "n", "positive", "AUC")
     lines = [_cells(*head, *columns), _cells(*["---"] * (len(head) + len(columns)))]
     for row in figures["null"]:
-        shares = (f"{row['rejected'][name]:.3f}" for name in columns)
+        null_holds = {name: row["shape"] == "alike" or name.startswith("auc") for name in columns}
+        shares = (f"{row['rejected'][name]:.3f}" if null_holds[name] else "–" for name in columns)
         lines.append(_cells(row["shape"], row["n"], f"{100 * row['prevalence']:g} %", row["auc"], *shares))
     names = list(figures["macro"][0]["rejected"])
     whole = [_cells("n", "AUC", *names), _cells(*["---"] * (2 + len(names)))]
     for row in figures["macro"]:
         whole.append(_cells(row["n"], row["auc"], *(f"{row['rejected'][name]:.3f}" for name in names)))
-    strong = [_cells("n", "positive", "detectable", "found"), _cells(*["---"] * 4)]
+    strong = [_cells("n", "positive", "detectable", "found around", "found below"), _cells(*["---"] * 5)]
     for row in figures["power"]:
         share = f"{100 * row['prevalence']:g} %"
-        strong.append(_cells(row["n"], share, f"{row['detectable']:.3f}", f"{row['found']:.3f}"))
+        shown = (f"{row[name]:.3f}" for name in ("detectable", "around", "below"))
+        strong.append(_cells(row["n"], share, *shown))
     ways = list(figures["runs"][0]["rejected"])
     runs = [_cells("runs", "n", "tau", *ways), _cells(*["---"] * (3 + len(ways)))]
     for row in figures["runs"]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -46,7 +47,7 @@ def compare(
         systems: two or more with different names.
         codes: C labels.
         patients: (n,) who each row belongs to; None means that every row is a patient of their own. With names of
-            patients the order of the rows changes nothing.
+            patients, one row each, the order of the rows changes nothing.
 
     Returns:
         JSON-able, undefined is None; the keys are told in docs/comparing.md.
@@ -58,6 +59,9 @@ def compare(
     rules = rules or Rules()
     ground = lay(truth, known, patients)
     _check(ground, systems, codes, rules)
+    order = np.argsort(ground.patient, kind="stable")
+    ground = replace(ground, **{key: getattr(ground, key)[order] for key in ("labels", "known", "patient")})
+    systems = [replace(one, runs=tuple(run[order] for run in one.runs)) for one in systems]
     runs = runs_of(ground, systems, rules)
     moves = moves_by_label(ground, [run for one in systems for run in one.runs])
     pairs = [pair_of(ground, systems, runs, moves, (i, j, rules)) for i, j in combinations(range(len(systems)), 2)]
