@@ -25,7 +25,6 @@ from eyeground.runs.bundle import CONFORMAL, Bundle, rewrite
 from eyeground.runs.held import Held
 
 HEADING = "\n## Changed after training\n\n"
-NOTE = "on the part that chose epoch, calibration and thresholds: optimistic"
 NEW_PATIENTS = "the promise holds for new patients who are exchangeable with those that the sets were chosen on"
 
 
@@ -80,7 +79,8 @@ def calibrate(bundle: Bundle, held: Held, wish: Wish, out: Path) -> dict[str, An
             "calibration": {"after": "cross-validated over patients, choice of the method included", **report},
         },
     }
-    line = f"calibration ({choice.calibration.words}), thresholds and label sets at {100 * (1 - wish.alpha):g} %: {_on(held)}"
+    level = f"{100 * (1 - wish.alpha):g} %"
+    line = f"calibration ({choice.calibration.words}), thresholds and label sets at {level}: {_on(held)}"
     rewrite(bundle, out, tables, {"card.md": _card(bundle, line)})
     absent, present = sets.contains(held.logits)
     unsure = (absent & present).mean(axis=0)
@@ -194,7 +194,7 @@ def _metrics(
     return {
         **bundle.metrics,
         **held.place,
-        "note": NOTE,
+        "note": f"on the part that chose {'epoch, ' * held.seen_before}calibration and thresholds: optimistic",
         "validation": judge(held.truth, held.known, probability, bundle.vocabulary, values),
         "made_from": {"digest": bundle.digest, "by": by, "eyeground_version": __version__},
     }
