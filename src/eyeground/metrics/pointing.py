@@ -45,8 +45,8 @@ class Pointed:
 def peak(values: NDArray[np.floating[Any]]) -> tuple[float, float]:
     """Centre of a map's strongest element as (x, y) in parts of its sides.
 
-    Only elements whose centre lies in the circle inscribed in the map count: the crop is drawn around the round field of
-    view, and what a network sees in its black corners is no evidence.
+    Only elements whose centre lies in the circle inscribed in the map count: the crop is drawn around the round field
+    of view, and what a network sees in its black corners is no evidence.
 
     Args:
         values: (h, w), finite. The first of equal elements wins, row by row.
