@@ -518,3 +518,15 @@ def test_a_subset_is_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> N
 def test_compare_starts_without_torch() -> None:
     code = "import sys, eyeground.cli.compare; sys.exit(any(m in sys.modules for m in ('torch', 'sklearn', 'scipy')))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_page_shows_what_was_measured() -> None:
+    sys.path.insert(0, str(ROOT))
+    try:
+        from benchmarks.comparison import tables
+    finally:
+        sys.path.remove(str(ROOT))
+    figures = json.loads((ROOT / "benchmarks" / "results" / "comparison.json").read_text())["figures"]
+    page = (ROOT / "docs" / "comparing.md").read_text(encoding="utf-8")
+    for name, table in tables(figures).items():
+        assert table in page, name
