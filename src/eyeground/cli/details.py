@@ -38,6 +38,8 @@ def tables(judgement: dict[str, Any]) -> Iterator[Table]:
         yield _points(found["operating"])
     yield _groups(found["by_label_count"])
     yield _refusing(found["abstaining"])
+    if "label_sets" in judgement:
+        yield _label_sets(judgement["label_sets"])
     if "exclusive" in found:
         yield _exclusive(found["exclusive"])
 
@@ -112,6 +114,29 @@ def _refusing(found: dict[str, Any]) -> Table:
         cells = [number(one[key] if one else None) for one in points]
         table.add_row(name, *cells, number(found[f"area_{key}"]))
     return table
+
+
+def _label_sets(found: dict[str, Any]) -> Table:
+    """How often the truth was in the label set, beside what was promised."""
+    visits = {name: _percent(found["visits"][name]) for name in ("uncertain", "abstained")}
+    title = (
+        f"label sets that promise {found['level']:.0%}: patients whose truth was in the set ({visits['uncertain']} "
+        f"are uncertain in some label, {visits['abstained']} that or badly photographed)"
+    )
+    table = _table(title, "ill", "in the set", "95%", "healthy", "in the set", "95%", "uncertain")
+    for row in found["per_class"]:
+        if "coverage" not in row:
+            table.add_row(row["code"], *["–"] * 7)
+            continue
+        cells = []
+        for one in (row["coverage_present"], row["coverage_absent"]):
+            cells += [str(one["n"]), _percent(one), interval(one["interval"], 2, "–")]
+        table.add_row(row["code"], *cells, _percent(row["uncertain"]))
+    return table
+
+
+def _percent(share: dict[str, Any]) -> str:
+    return "–" if share["value"] is None else f"{share['value']:.0%}"
 
 
 def _exclusive(found: dict[str, Any]) -> Table:

@@ -2,7 +2,7 @@
 
     weights.safetensors   config.toml (resolved)   vocabulary.json   preprocess.json   thresholds.json
     calibration.json   metrics.json   split.json   card.md   LICENSE   manifest.json (SHA-256 of every file)
-    and, once `calibrate` has made it, conformal.json
+    and, once `calibrate` has made it, conformal.json; chosen_on.json when that used photographs that split.json lacks
 
 Format 2 knows calibrations other than one temperature and label sets; format 1 is still read.
 A bundle that is incomplete, altered or of a newer format is refused with the reason.
@@ -44,6 +44,8 @@ FILES = (
 )
 CONFORMAL = "conformal.json"
 """The label sets; not in every bundle."""
+CHOSEN_ON = "chosen_on.json"
+"""Photographs that served `calibrate` or `operating-point` without being in split.json; not in every bundle."""
 
 
 @dataclass(frozen=True)

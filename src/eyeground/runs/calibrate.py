@@ -22,6 +22,7 @@ from eyeground.metrics.reliability import compare
 from eyeground.metrics.resample import Plan
 from eyeground.metrics.thresholds import Threshold, choose
 from eyeground.runs.bundle import CONFORMAL, Bundle, rewrite
+from eyeground.runs.chosen import chosen_table
 from eyeground.runs.held import Held
 
 HEADING = "\n## Changed after training\n\n"
@@ -78,6 +79,7 @@ def calibrate(bundle: Bundle, held: Held, wish: Wish, out: Path) -> dict[str, An
             **_metrics(bundle, held, probability, thresholds, "calibrate"),
             "calibration": {"after": "cross-validated over patients, choice of the method included", **report},
         },
+        **_used(bundle, held, "calibrate"),
     }
     level = f"{100 * (1 - wish.alpha):g} %"
     line = f"calibration ({choice.calibration.words}), thresholds and label sets at {level}: {_on(held)}"
@@ -149,6 +151,7 @@ def operating_point(bundle: Bundle, held: Held, aim: Aim, codes: Sequence[str], 
     tables = {
         "thresholds.json": thresholds,
         "metrics.json": _metrics(bundle, held, probability, thresholds, "operating-point"),
+        **_used(bundle, held, "operating-point"),
     }
     line = f"threshold of {', '.join(row['code'] for row in found)} for {aim}: {_on(held)}"
     rewrite(bundle, out, tables, {"card.md": _card(bundle, line)})
@@ -198,6 +201,11 @@ def _metrics(
         "validation": judge(held.truth, held.known, probability, bundle.vocabulary, values),
         "made_from": {"digest": bundle.digest, "by": by, "eyeground_version": __version__},
     }
+
+
+def _used(bundle: Bundle, held: Held, by: str) -> dict[str, Any]:
+    """chosen_on.json, where these photographs are not the bundle's own."""
+    return chosen_table(bundle, held.layout, held.place["split_hash"], by, held.prints)
 
 
 def _on(held: Held) -> str:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from eyeground.errors import DataError
 from eyeground.files import write_json
+from eyeground.metrics.conformal import conformal_report
 from eyeground.metrics.details import Look, details
 from eyeground.metrics.intervals import Bootstrap, intervals
 from eyeground.metrics.judge import judge
@@ -82,6 +83,9 @@ def evaluate(model: Model, question: Question, place: Place, track: Track, say: 
     cuts = np.full(len(thresholds), 0.5) if question.map_thresholds else thresholds
     judgement = judge(values, known, written, bundle.vocabulary, cuts)
     patients = np.array([visit.patient for visit in chosen])
+    if bundle.conformal:
+        flagged = [all(eye.flags for eye in prepared.eyes[visit.id] if eye) for visit in chosen]
+        judgement["label_sets"] = conformal_report(bundle.conformal, logits, values, known, patients, flagged)
     look = replace(question.look, patients=patients, eyes=_eye_labels(chosen, len(bundle.vocabulary)))
     judgement["details"] = details(values, known, written, bundle.vocabulary, cuts, look)
     if look.eyes is None:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyeground.errors import DataError, LeakError, UsageError
-from eyeground.leaks import audit
+from eyeground.leaks import Fingerprint, audit
 from eyeground.progress import Track
 from eyeground.records import label_arrays
 from eyeground.runs.bundle import Bundle
@@ -32,6 +32,7 @@ class Held:
     Attributes:
         logits: (n, C) before calibration. truth, known: (n, C). patients: (n,).
         place: part, split_hash, fold and n, as thresholds.json tells them.
+        layout, prints: of the cohort, and the fingerprints of the visits above.
         seen_before: whether some of these photographs also chose the epoch of the model.
     """
 
@@ -41,6 +42,8 @@ class Held:
     patients: NDArray[np.str_]
     place: dict[str, Any]
     seen_before: bool
+    layout: str = ""
+    prints: tuple[Fingerprint, ...] = ()
 
 
 def hold(model: Model, asked: Asked, place: Place, track: Track, say: Callable[[str], None]) -> Held:
@@ -73,7 +76,10 @@ def hold(model: Model, asked: Asked, place: Place, track: Track, say: Callable[[
     where = {"part": "val", "split_hash": unseen.split.hash if unseen.split else "", "n": len(visits)}
     where["fold"] = int(bundle.config["data"]["fold"]) if unseen.split and len(unseen.split.folds) > 1 else 0
     seen = _seen_before(bundle, prepared)
-    return Held(np.asarray(logits, np.float64), np.asarray(truth, np.float64), known, patients, where, seen)
+    ids = {visit.id for visit in visits}
+    prints = tuple(one for one in unseen.prints if one.visit in ids)
+    arrays = np.asarray(logits, np.float64), np.asarray(truth, np.float64), known, patients
+    return Held(*arrays, where, seen, asked.cohort.layout, prints)
 
 
 def _apart_from_test(bundle: Bundle, unseen: Unseen, other_cohort: bool) -> None:

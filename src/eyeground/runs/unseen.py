@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from eyeground.errors import DataError
+from eyeground.errors import DataError, LeakError
 from eyeground.leaks import Fingerprint, audit, fingerprints
 from eyeground.progress import Track
 from eyeground.records import Cohort, Visit
 from eyeground.runs.bundle import Bundle
+from eyeground.runs.chosen import chosen_on
 from eyeground.splits import Split
 
 
@@ -30,13 +31,15 @@ class Asked:
 
 @dataclass(frozen=True)
 class Unseen:
-    """The visits, where they come from, the photographs that are not on disk any more, and the leak audit's record."""
+    """The visits and their photographs' fingerprints, where they come from, the photographs that are not on disk any
+    more, and the leak audit's record."""
 
     visits: Sequence[Visit]
     split: Split | None
     part: str
     gone: tuple[str, ...]
     audit: dict[str, Any]
+    prints: tuple[Fingerprint, ...]
 
 
 def choose(bundle: Bundle, asked: Asked, workers: int, track: Track, say: Callable[[str], None]) -> Unseen:
@@ -57,7 +60,7 @@ def choose(bundle: Bundle, asked: Asked, workers: int, track: Track, say: Callab
     gone = _against_split(split, part, prints, bundle)
     for name in gone:
         say(f"not there any more: {name}")
-    return Unseen(visits, split, part, gone, _audit(bundle, asked, part, prints))
+    return Unseen(visits, split, part, gone, _audit(bundle, asked, part, prints), tuple(prints))
 
 
 def _visits(bundle: Bundle, asked: Asked, say: Callable[[str], None]) -> tuple[Split | None, str, Sequence[Visit]]:
@@ -119,7 +122,17 @@ def _audit(bundle: Bundle, asked: Asked, part: str, prints: Sequence[Fingerprint
         found.require()
     else:
         found.require()
+        _require_unchosen(bundle, asked, prints)
     return record
+
+
+def _require_unchosen(bundle: Bundle, asked: Asked, prints: Sequence[Fingerprint]) -> None:
+    """Raises `LeakError` when photographs chose calibration, label sets or thresholds after training."""
+    for used in chosen_on(bundle):
+        same = not asked.other_cohort and _family(used.layout) == _family(asked.cohort.layout)
+        found = audit(used.fingerprints, prints, same_cohort=same)
+        if not found.passed:
+            raise LeakError(f"some of these photographs were used by `{used.by}` of this bundle: {found.text}")
 
 
 def _family(layout: str) -> str:
