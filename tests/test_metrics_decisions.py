@@ -13,9 +13,10 @@ from scipy import optimize, stats
 from eyeground.metrics.ap_interval import ap_interval
 from eyeground.metrics.auc_interval import auc_interval
 from eyeground.metrics.calibration import HIGHEST, LOWEST, Calibration, fit_temperature, log_loss, sigmoid
-from eyeground.metrics.intervals import Bootstrap, intervals, wilson
+from eyeground.metrics.intervals import Bootstrap, intervals
 from eyeground.metrics.judge import judge
 from eyeground.metrics.macro_interval import macro_ap_interval, macro_auc_interval
+from eyeground.metrics.proportions import wilson
 from eyeground.metrics.ranking import auc
 from eyeground.metrics.resample import Plan, prepare, weights_of
 from eyeground.metrics.thresholds import candidates, choose, map_to_half

@@ -11,10 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 from eyeground.metrics.auc_interval import auc_interval
 from eyeground.metrics.counts import above
 from eyeground.metrics.delong import people_of
-from eyeground.metrics.intervals import wilson
 from eyeground.metrics.judge import judge
 from eyeground.metrics.macro_interval import macro_ap_interval, macro_auc_interval
 from eyeground.metrics.official import HALF
+from eyeground.metrics.proportions import wilson
 from eyeground.metrics.ranking import auc
 from eyeground.metrics.resample import Plan, percentile, prepare, weights_of
 from eyeground.vocabulary import Vocabulary

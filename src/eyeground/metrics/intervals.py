@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from eyeground.metrics.drawn import per_label as per_label_of
 from eyeground.metrics.drawn import pooled, summed, weighted
 from eyeground.metrics.macro_interval import macro_ap_interval, macro_auc_interval
 from eyeground.metrics.official import HALF
+from eyeground.metrics.proportions import wilson
 from eyeground.metrics.resample import Plan, Sample, percentile, prepare, resample, weights_of
 from eyeground.vocabulary import Vocabulary
 
@@ -129,17 +129,6 @@ def intervals(
     own |= {"auc": "score", "ap": "wilson-jackknife", **(dict.fromkeys(PROPORTIONS, "wilson") if case.alone else {})}
     about = {"methods": {**methods, "per_class": own}, "undefined_draws": undefined}
     return {**head, "patients": case.people, **about, **result, "per_class": rows}
-
-
-def wilson(hits: int, n: int, level: float = 0.95) -> list[float] | None:
-    """Wilson's score interval for a proportion; None when n is 0."""
-    if n == 0:
-        return None
-    z = NormalDist().inv_cdf((1 + level) / 2)
-    share, square = hits / n, z * z / n
-    half = z * math.sqrt(share * (1 - share) / n + square / (4 * n))
-    low, high = ((share + square / 2 + sign * half) / (1 + square) for sign in (-1, 1))
-    return [0.0 if hits == 0 else max(low, 0.0), 1.0 if hits == n else min(high, 1.0)]
 
 
 def _draw(case: _Case, sample: Sample) -> tuple[dict[str, Array], dict[str, Array]]:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
-from eyeground.metrics.intervals import wilson
+from eyeground.metrics.proportions import wilson
 
 TOLERANCE = 0.03
 """Reach of a hit as a part of the field's diameter: 15 pixels of 500."""

@@ -1,11 +1,26 @@
-"""The exact interval for a proportion; Wilson's is in `metrics.intervals`.
+"""Intervals for a proportion: Wilson's and the exact one.
 
-Clopper & Pearson, Biometrika 26, 1934; Brown, Cai & DasGupta, Statistical Science 16, 2001 (which to use when).
+Wilson, J. Am. Stat. Assoc. 22, 1927; Clopper & Pearson, Biometrika 26, 1934; Brown, Cai & DasGupta, Statistical
+Science 16, 2001 (which to use when).
 """
 
 from __future__ import annotations
 
+import math
+from statistics import NormalDist
+
 from eyeground.metrics.quantiles import beta_quantile
+
+
+def wilson(hits: int, n: int, level: float = 0.95) -> list[float] | None:
+    """Wilson's score interval for a proportion; None when n is 0."""
+    if n == 0:
+        return None
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    share, square = hits / n, z * z / n
+    half = z * math.sqrt(share * (1 - share) / n + square / (4 * n))
+    low, high = ((share + square / 2 + sign * half) / (1 + square) for sign in (-1, 1))
+    return [0.0 if hits == 0 else max(low, 0.0), 1.0 if hits == n else min(high, 1.0)]
 
 
 def clopper_pearson(hits: int, n: int, level: float = 0.95) -> list[float] | None:
