@@ -25,7 +25,7 @@ from pathlib import Path
 PACKAGE = "eyeground"
 FLOORS = {
     0: "errors vocabulary records readings progress files settings __init__",
-    1: "cohorts images augment batches splits leaks same_eye metrics phantom",
+    1: "cohorts images augment batches splits protocols leaks same_eye metrics phantom",
     2: "nets losses explain",
     3: "methods",
     4: "runs report",
@@ -34,7 +34,7 @@ FLOORS = {
 """Floor to the modules and packages that live there."""
 LIGHT = (
     *("errors", "vocabulary", "records", "readings", "progress", "files", "settings"),
-    *("cohorts", "images", "splits", "leaks", "same_eye", "metrics", "phantom"),
+    *("cohorts", "images", "splits", "protocols", "leaks", "same_eye", "metrics", "phantom"),
     *("explain.paint", "report", "runs.bundle"),
     *("cli.main", "cli.console", "cli.tables", "cli.cohort_options", "cli.cohort_check", "cli.cohort_describe"),
     *("cli.cohort_split", "cli.score", "cli.compare", "runs.compare", "cli.listing", "cli.doctor", "cli.phantom"),

@@ -9,21 +9,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from eyeground import leaks
+from eyeground import __version__, leaks
 from eyeground.errors import DataError, UsageError
 from eyeground.files import digest, write_text
 from eyeground.leaks import Fingerprint, Pair
 from eyeground.progress import Track, quiet
+from eyeground.protocols.leakage import Leak, measure, stamp
+from eyeground.protocols.protocol import Protocol, custom, from_dict
+from eyeground.protocols.shuffle import Shuffle, Shuffles
 from eyeground.records import Cohort, Visit
 
-VERSION = 1
+VERSION = 2
+"""Of the file. Version 1 told no protocol and is still read."""
+ASSIGNMENT = 1
+"""Version of what `Split.hash` covers; it names the assignment, whatever else the file tells."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +72,9 @@ class Parts:
 class Split:
     """Folds of one cohort, the groups that stay together (those of several visits), every photograph's fingerprint.
 
-    `duplicates` are the pairs of photographs that made groups, as `leaks.Pair.to_dict` tells them. `hash` is the
-    SHA-256 of the assignment alone, so that the same split has the same hash on every machine.
+    `duplicates` are the pairs of photographs that were found, as `leaks.Pair.to_dict` tells them; they made groups,
+    unless the protocol keeps nothing together. `hash` is the SHA-256 of the assignment alone, so that the same split
+    has the same hash on every machine. `made_with` names the versions that found the duplicates.
     """
 
     layout: str
@@ -77,7 +85,9 @@ class Split:
     groups: tuple[tuple[str, ...], ...]
     fingerprints: tuple[Fingerprint, ...]
     hash: str
+    protocol: Protocol
     duplicates: tuple[dict[str, Any], ...] = ()
+    made_with: dict[str, str] = field(default_factory=dict, compare=False)
 
     def fold(self, number: int) -> Parts:
         """One fold's parts. Raises `UsageError` when there is no such fold."""
@@ -90,8 +100,18 @@ class Split:
         wanted = set(visits)
         return tuple(one for one in self.fingerprints if one.visit in wanted)
 
+    def leak(self, number: int) -> Leak:
+        """What a fold's test part shares with its training part."""
+        parts = self.fold(number)
+        train, val, test = (self.fingerprints_of(ids) for ids in (parts.train, parts.val, parts.test))
+        return measure(train, val, test, self.duplicates)
+
+    def stamp(self, number: int) -> str | None:
+        """What goes with every number of a fold under a leaky protocol; None under any other."""
+        return stamp(self.protocol, self.leak(number)) if self.protocol.leaky else None
+
     def check_against(self, cohort: Cohort) -> tuple[str, ...]:
-        """Holds the split against a cohort.
+        """Holds the split against a cohort, as `protocol.view` shows it.
 
         Returns:
             ids of visits with images that the split does not know (they take no part).
@@ -124,37 +144,64 @@ class Split:
 def make_split(
     cohort: Cohort,
     prints: Sequence[Fingerprint],
-    scheme: Scheme | Mapping[str, Any] | None = None,
+    scheme: Protocol | Scheme | Mapping[str, Any] | None = None,
     seed: int = 0,
     duplicates: Sequence[Pair] | None = None,
 ) -> Split:
     """Parts the visits that have at least one image.
 
     Args:
-        cohort: where the visits come from.
+        cohort: where the visits come from; under a protocol, what its `view` shows.
         prints: fingerprints of all their photographs, as from `leaks.fingerprints`.
-        scheme: k-fold or hold-out, see `Scheme`.
+        scheme: a protocol, or k-fold or hold-out by itself, see `Scheme`.
         seed: breaks ties; the same seed gives the same split on every machine.
         duplicates: photographs that must stay together; looked for here when None, see `find_all_duplicates`.
 
     Raises:
         UsageError: impossible shares or more folds than groups.
     """
-    scheme = Scheme(**scheme) if isinstance(scheme, Mapping) else scheme or Scheme()
+    protocol, scheme = _scheme(scheme)
     visits = cohort.with_images()
     found = find_all_duplicates(visits, prints) if duplicates is None else duplicates
-    grouping = leaks.groups(prints, found)
+    grouping = {visit.id: visit.id for visit in visits} if protocol.leaky else leaks.groups(prints, found)
     labels = _label_matrix(visits)
-    index = _group_index(visits, grouping)
-    rng = np.random.Generator(np.random.PCG64(seed))
-    folds = tuple(_parts(visits, part) for part in _assign(labels, index, scheme, rng))
+    if protocol.stratify == "nothing":
+        labels = labels[:, :0]
+    folds, together = _deal_all(visits, labels, grouping, scheme, seed)
+    core = _core(cohort.layout, cohort.vocabulary.codes, scheme.to_dict(), seed, folds, together)
+    return Split(
+        layout=cohort.layout,
+        vocabulary=cohort.vocabulary.codes,
+        scheme=scheme.to_dict(),
+        seed=seed,
+        folds=folds,
+        groups=together,
+        fingerprints=tuple(prints),
+        hash=digest(core),
+        protocol=protocol,
+        duplicates=tuple(pair.to_dict() for pair in found),
+        made_with={"eyeground": __version__, "numpy": np.__version__, "opencv": cv2.__version__},
+    )
+
+
+def _scheme(scheme: Protocol | Scheme | Mapping[str, Any] | None) -> tuple[Protocol, Scheme]:
+    """The protocol, and its scheme."""
+    if isinstance(scheme, Protocol):
+        return scheme, Scheme(scheme.folds, scheme.test_share or 0.0, scheme.val_share)
+    given = Scheme(**scheme) if isinstance(scheme, Mapping) else scheme or Scheme()
+    return custom(given.folds, given.test_share, given.val_share), given
+
+
+def _deal_all(
+    visits: Sequence[Visit], labels: NDArray[np.int64], grouping: Mapping[str, str], scheme: Scheme, seed: int
+) -> tuple[tuple[Parts, ...], tuple[tuple[str, ...], ...]]:
+    """The folds, and the groups of several visits, in cohort order."""
+    parts = _assign(labels, _group_index(visits, grouping), scheme, Shuffle(seed))
     members: dict[str, list[str]] = {}
     for visit in visits:
         members.setdefault(grouping[visit.id], []).append(visit.id)
     together = tuple(tuple(ids) for ids in members.values() if len(ids) > 1)
-    core = _core(cohort.layout, cohort.vocabulary.codes, scheme.to_dict(), seed, folds, together)
-    codes, pairs = cohort.vocabulary.codes, tuple(pair.to_dict() for pair in found)
-    return Split(cohort.layout, codes, scheme.to_dict(), seed, folds, together, tuple(prints), digest(core), pairs)
+    return tuple(_parts(visits, part) for part in parts), together
 
 
 def find_all_duplicates(
@@ -168,7 +215,7 @@ def find_all_duplicates(
 
 
 def _assign(
-    labels: NDArray[np.int64], index: NDArray[np.int64], scheme: Scheme, rng: np.random.Generator
+    labels: NDArray[np.int64], index: NDArray[np.int64], scheme: Scheme, rng: Shuffles
 ) -> list[NDArray[np.int64]]:
     """One array per fold: 0 train, 1 val, 2 test for each visit."""
     n = len(index)
@@ -199,9 +246,7 @@ def _check_scheme(scheme: Scheme, n: int, groups: int, val: int) -> None:
         raise UsageError(f"nothing is left for training of {n} visits; lower --test-share or --val-share")
 
 
-def deal(
-    labels: NDArray[np.int64], index: NDArray[np.int64], sizes: Sequence[int], rng: np.random.Generator
-) -> NDArray[np.int64]:
+def deal(labels: NDArray[np.int64], index: NDArray[np.int64], sizes: Sequence[int], rng: Shuffles) -> NDArray[np.int64]:
     """Deals groups of visits to parts so that each part gets its share of each label, the rarest label first.
 
     Args:
@@ -268,7 +313,7 @@ def _core(
 ) -> dict[str, Any]:
     """The assignment as plain JSON values, in canonical order."""
     return {
-        "version": VERSION,
+        "version": ASSIGNMENT,
         "layout": layout,
         "vocabulary": list(codes),
         "scheme": dict(scheme),
@@ -282,8 +327,10 @@ def _to_text(split: Split) -> str:
     core = _core(split.layout, split.vocabulary, split.scheme, split.seed, split.folds, split.groups)
     prints = [[one.visit, one.patient, one.side, one.sha256, one.signature] for one in split.fingerprints]
     found = list(split.duplicates)
-    extra = {"hash": split.hash, "duplicates": found, "photographs_hash": digest([prints, found])}
-    head = json.dumps(core | extra, ensure_ascii=False, indent=1)
+    protocol = {**split.protocol.to_dict(), "hash": split.protocol.hash}
+    about = {"hash": split.hash, "protocol": protocol, "made_with": split.made_with, "duplicates": found}
+    about["photographs_hash"] = digest([prints, found, protocol, split.made_with])
+    head = json.dumps(core | {"version": VERSION} | about, ensure_ascii=False, indent=1)
     lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in prints)
     return f'{head[:-2]},\n "fingerprints": [\n{lines}\n]}}\n'
 
@@ -301,12 +348,26 @@ def _from_text(path: Path) -> Split:
         codes, scheme, seed = tuple(data["vocabulary"]), data["scheme"], data["seed"]
         core = _core(data["layout"], codes, scheme, seed, folds, groups)
         found = tuple(data["duplicates"])
-        photographs = digest([data["fingerprints"], data["duplicates"]])
-        whole = digest(core) == data["hash"] and photographs == data["photographs_hash"]
+        rest = [data["fingerprints"], data["duplicates"]]
+        if data["version"] > 1:
+            rest += [data["protocol"], data["made_with"]]
+        whole = digest(core) == data["hash"] and digest(rest) == data["photographs_hash"]
+        if whole:
+            protocol, whole = _protocol(data, str(path))
     except FileNotFoundError:
         raise DataError(f"no split {path}; make one with eyeground cohort split") from None
     except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
         raise DataError(f"{path} is not a split of eyeground ({type(error).__name__}: {error})") from error
     if not whole:
         raise DataError(f"{path} was altered after it was made (its hash does not fit); make it again")
-    return Split(data["layout"], codes, scheme, seed, folds, groups, prints, data["hash"], found)
+    made_with = data.get("made_with", {})
+    return Split(data["layout"], codes, scheme, seed, folds, groups, prints, data["hash"], protocol, found, made_with)
+
+
+def _protocol(data: Mapping[str, Any], where: str) -> tuple[Protocol, bool]:
+    """The protocol that a split's file tells, and whether its hash fits; version 1 told only the scheme."""
+    if data["version"] == 1:
+        scheme = data["scheme"]
+        return custom(scheme.get("folds", 1), scheme.get("test_share", 0.0), scheme["val_share"]), True
+    protocol = from_dict({key: value for key, value in data["protocol"].items() if key != "hash"}, where)
+    return protocol, protocol.hash == data["protocol"]["hash"]
