@@ -31,8 +31,8 @@ def beta_cdf(x: float, a: float, b: float) -> float:
     return math.exp(front) / (a * _fraction(x, a, b))
 
 
-def beta_quantile(p: float, a: float, b: float) -> float:
-    """The `x` in [0, 1] below which a beta(a, b) variable lies with chance `p`.
+def beta_quantile(p: float, a: float, b: float, start: float | None = None) -> float:
+    """The `x` in [0, 1] below which a beta(a, b) variable lies with chance `p`; a good `start` in (0, 1) is faster.
 
     Raises:
         ValueError: `p` is outside [0, 1] or a shape is not above 0.
@@ -41,7 +41,7 @@ def beta_quantile(p: float, a: float, b: float) -> float:
         raise ValueError(f"a chance lies in [0, 1], not at {p}")
     if p in (0, 1):
         return float(p)
-    low, high, x = 0.0, 1.0, a / (a + b)
+    low, high, x = 0.0, 1.0, a / (a + b) if start is None else start
     scale = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)
     for _ in range(STEPS):  # Newton's steps, halving where they leave the bracket; ends when x no longer moves
         miss = beta_cdf(x, a, b) - p
@@ -69,7 +69,9 @@ def student_quantile(p: float, degrees: float) -> float:
         return normal + (normal**3 + normal) / (4 * degrees)
     tail = min(p, 1 - p)
     # t squared over (degrees + t squared) is beta(1/2, degrees/2); its complement keeps thin tails exact
-    rest = beta_quantile(2 * tail, degrees / 2, 0.5)
+    z = NormalDist().inv_cdf(1 - tail)
+    near = z + (z**3 + z) / (4 * degrees) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * degrees**2)  # Cornish and Fisher's
+    rest = beta_quantile(2 * tail, degrees / 2, 0.5, degrees / (degrees + near**2))
     size = math.sqrt(degrees * (1 - rest) / rest)
     return size if p >= 0.5 else -size
 
