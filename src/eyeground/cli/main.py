@@ -24,6 +24,7 @@ COMMANDS = {
     "localise": ("localise", "whether the heatmaps point at the lesions, where masks are known"),
     "score": ("score", "the challenge's scoring for anybody's predictions"),
     "compare": ("compare", "which of several systems is better, by how much, how certainly"),
+    "card": ("card", "the model card and reporting checklists, filled with what the run proves"),
     "submit": ("submit", "the challenge's submission file from a folder of images"),
     "read": ("read", "two photographs to probabilities, heatmaps and a report"),
     "phantom": ("phantom", "a made cohort whose truth is known: fundus pairs, labels, masks"),
