@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import combinations
 from typing import Any
 
-from eyeground.report.card_input import Run, stamps_of
+from eyeground.report.card_input import Run, split_stamps
 from eyeground.report.facts import Fact, bounded, count, fact
 
 AUGMENTATION = ("rotate", "zoom", "shift", "brightness", "contrast", "saturation", "laterality")
@@ -53,7 +53,9 @@ def _split(run: Run) -> Iterator[Fact]:
     yield fact("data.layout", f"Development data: layout `{data['layout']}`.", "config.toml#data.layout")
     yield fact("split.hash", f"Split `{split['hash']}`, fold {run.fold}.", "split.json#hash")
     scheme = ", ".join(f"{key} {value}" for key, value in split["scheme"].items())
-    text = f"Parted at random with seed {split['seed']}, stratified over all labels: {scheme}."
+    protocol, stamped = split.get("protocol"), bool(split_stamps(split, run.fold))
+    even = "stratified over all labels" if not protocol or protocol.get("stratify") == "labels" else "not stratified"
+    text = f"Parted by chance with seed {split['seed']}, {even}: {scheme}."
     yield fact("split.scheme", text, "split.json#scheme", "split.json#seed")
     parts, prints = split["folds"][run.fold], split["fingerprints"]
     of = {name: set(parts[name]) for name in PARTS}
@@ -65,14 +67,12 @@ def _split(run: Run) -> Iterator[Fact]:
         people = len({one[1] for one in rows[name]})
         lines.append(
             f"{word}: {count(len(of[name]), 'visit')} of {count(people, 'patient')}, "
-            f"{count(len(readable), 'readable photograph')}, {count(alone, 'visit')} with one of them only."
+            f"{count(len(readable), 'readable photograph')}, {count(alone, 'visit')} with one only."
         )
     lines.append(f"Trained on {count(data['train_visits'], 'visit')}.")
     where = f"split.json#folds.{run.fold}"
     yield fact("split.parts", lines, where, "split.json#fingerprints", "config.toml#data.train_visits")
-    yield fact(
-        "split.disjoint", list(_disjoint(rows)), where, "split.json#fingerprints", stamped=bool(stamps_of(split))
-    )
+    yield fact("split.disjoint", list(_disjoint(rows)), where, "split.json#fingerprints", stamped=stamped)
     pairs, groups = len(split.get("duplicates", [])), len(split["groups"])
     kept = f"{count(groups, 'group')} of several visits kept together"
     text = f"{count(pairs, 'pair')} of duplicate photographs found; {kept}."
@@ -80,7 +80,7 @@ def _split(run: Run) -> Iterator[Fact]:
     protocol = split.get("protocol")
     if protocol:
         told = protocol if isinstance(protocol, str) else ", ".join(f"{key} {_plain(v)}" for key, v in protocol.items())
-        yield fact("split.protocol", f"Protocol: {told}.", "split.json#protocol", stamped=bool(stamps_of(split)))
+        yield fact("split.protocol", f"Protocol: {told}.", "split.json#protocol", stamped=stamped)
 
 
 def _disjoint(rows: dict[str, list[Any]]) -> Iterator[str]:
@@ -108,7 +108,7 @@ def _people(run: Run) -> Iterator[Fact]:
         yield fact("training.characteristics", lines, "metrics.json#parts")
     lines = ["A missing or unreadable photograph is left out; the visit stays if the other eye can be read."]
     mode = run.bundle.config["recipe"].get("one_eye")
-    sources = ["split.json#fingerprints"]
+    sources = ["manifest.json#eyeground_version"]
     if mode:
         seen = "only the labels that this eye bears out" if mode == "seen" else "all labels of the visit"
         lines.append(f"A visit with one photograph taught {seen} (one_eye = {mode}).")
