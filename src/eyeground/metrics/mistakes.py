@@ -1,7 +1,8 @@
-"""Where the calls go wrong: which label is called where which is true, and the worst misses by row."""
+"""What was judged, and where the calls go wrong: which label is called where which is true, and the worst misses by row."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,6 +16,25 @@ Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 Kind = Literal["missed", "false call"]
 KINDS: tuple[Kind, Kind] = ("missed", "false call")
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Truth and predictions as they were judged, row by row.
+
+    Attributes:
+        ids: n visits (or patients) by name.
+        codes: C labels.
+        truth, known, probability: (n, C); truth is 0 or 1 where known.
+        thresholds: (C,), or None for 0.5.
+    """
+
+    ids: Sequence[str]
+    codes: Sequence[str]
+    truth: NDArray[np.floating]
+    known: NDArray[np.bool_]
+    probability: NDArray[np.float64]
+    thresholds: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,132 @@
+"""The sentences and numbers of the judgement's page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from eyeground.metrics.curves import LabelCurves
+from eyeground.report.forest import named, said
+from eyeground.report.words import percent, sentence, when
+
+__all__ = ["HEADLINES", "facts", "number", "percent", "sentence", "summary", "undefined", "warnings", "when"]
+
+FEW = 10
+"""Positives below which a label's numbers are called shaky."""
+HEADLINES = (
+    ("Label by label, then the mean", (("macro_auc", "macro AUC"), ("macro_ap", "macro average precision"))),
+    (
+        "The challenge's numbers: all cells pooled, cut at 0.5",
+        (("kappa", "kappa"), ("f1", "“F1” = cell accuracy"), ("auc", "AUC, pooled"), ("final", "final, their mean")),
+    ),
+    (
+        "All cells, and whole visits",
+        (
+            ("micro_ap", "average precision, pooled"),
+            ("exact_match", "every call right"),
+            ("brier", "Brier score"),
+            ("log_loss", "log loss"),
+            ("ece", "calibration error (ECE)"),
+        ),
+    ),
+)
+
+
+def number(value: float | None) -> str:
+    """Three decimals; a dash where undefined."""
+    return said(value)
+
+
+def facts(judgement: Mapping[str, Any], given: Mapping[str, str]) -> list[tuple[str, str]]:
+    """What was judged, as pairs of heading and text."""
+    found = list(given.items())
+    if "bundle" in judgement:
+        found.append(("Model", f"method {judgement['bundle']['method']}, bundle {judgement['bundle']['digest'][:16]}…"))
+    if "cohort" in judgement:
+        one = judgement["cohort"]
+        found.append(
+            ("Cohort", f"layout {one['layout']}: {one['visits']} visits, {one['with_images']} with photographs")
+        )
+    if "part" in judgement:
+        eyes = "only visits with both eyes" if judgement["both_eyes_only"] else "visits with one eye too"
+        found.append(("Part", f"{judgement['part']}; {eyes}"))
+    bounds = judgement.get("intervals")
+    people = f", {bounds['patients']} patients" if bounds else ""
+    found.append(("Judged", f"{judgement['n']} visits{people}, {len(judgement['per_class'])} labels"))
+    if "probabilities" in judgement:
+        what = "with each threshold mapped to 0.5" if judgement["probabilities"] == "mapped" else "as calibrated"
+        found.append(("Probabilities", f"{what}; thresholds frozen in the bundle"))
+    if "leak_audit" in judgement:
+        verdict = "passed" if judgement["leak_audit"]["passed"] else "FAILED"
+        found.append(("Leak audit", f"{verdict}: {judgement['leak_audit']['text']}"))
+    else:
+        found.append(("Leak audit", "none: two tables do not tell whether these patients were in a model's training"))
+    return found
+
+
+def warnings(judgement: Mapping[str, Any]) -> list[str]:
+    """What a reader must know before any number, the gravest first."""
+    found = []
+    audit = judgement.get("leak_audit", {})
+    found += [part["stamp"] for part in (judgement, audit) if "stamp" in part]
+    if audit.get("passed") is False:
+        found.append(f"the leak audit failed: {audit['text']}")
+    if judgement.get("truth_patients", judgement["n"]) > judgement["n"]:
+        found.append(f"only {judgement['n']} of the truth's {judgement['truth_patients']} patients are judged")
+    for key, words in (("unreadable", "could not be read"), ("not_there", "of the split are not on disk any more")):
+        if judgement.get(key):
+            many = judgement[key]
+            found.append(f"{len(many)} photograph{'s' * (len(many) != 1)} {words}, such as {many[0]}")
+    alone = judgement.get("one_eye", {"labels_of_the_unseen_eye": 0})
+    if alone["labels_of_the_unseen_eye"]:
+        found.append(
+            f"{alone['visits']} visits are judged by one eye; {alone['labels_of_the_unseen_eye']} of them have a label "
+            "that only the other eye can bear out"
+        )
+    lacking = len(judgement["per_class"]) - judgement["macro_n"]
+    if lacking:
+        found.append(f"means are over {judgement['macro_n']} labels: {lacking} lack a positive or a negative")
+    few = [f"{row['code']} ({row['n_pos']})" for row in judgement["per_class"] if 0 < row["n_pos"] < FEW]
+    if few:
+        found.append(f"fewer than {FEW} positives, so read the interval before the number: {', '.join(few)}")
+    return found
+
+
+def summary(judgement: Mapping[str, Any], curves: Sequence[LabelCurves]) -> list[str]:
+    """The judgement in sentences."""
+    bounds = judgement.get("intervals") or {}
+    lines = [
+        f"Macro AUC {said(judgement['macro_auc'], bounds.get('macro_auc'))} and macro average precision "
+        f"{said(judgement['macro_ap'], bounds.get('macro_ap'))} over {judgement['macro_n']} labels."
+    ]
+    ranked = sorted((row for row in judgement["per_class"] if row["auc"] is not None), key=lambda row: row["auc"])
+    if len(ranked) > 1:
+        low, high = ranked[0], ranked[-1]
+        lines.append(
+            f"Label by label the AUC runs from {low['auc']:.3f} ({low['name']}) to {high['auc']:.3f} ({high['name']})."
+        )
+    missed, positive = (sum(getattr(one.counts, key) for one in curves) for key in ("fn", "n_pos"))
+    false, absent = (sum(getattr(one.counts, key) for one in curves) for key in ("fp", "n_neg"))
+    if positive and absent:
+        lines.append(
+            f"At the thresholds {missed} of {positive} positives are missed ({missed / positive:.1%}) and {false} of "
+            f"{absent} absences are called ({false / absent:.1%})."
+        )
+    blank = judgement["baselines"]["all_zeros"]
+    if judgement["final"] is not None:
+        lines.append(
+            f"The challenge's final score is {said(judgement['final'], bounds.get('final'))}; a blank sheet scores "
+            f"{said(blank['final'])} here."
+        )
+    return [line.replace("%", " %") for line in lines]
+
+
+def undefined(judgement: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Numbers that are undefined and why: overall and by label, equal reasons put together."""
+    found: dict[tuple[str, str], list[str]] = {}
+    parts = [("all labels", judgement["undefined"])]
+    parts += [(named(row), row["undefined"]) for row in judgement["per_class"]]
+    for name, reasons in parts:
+        for key, reason in reasons.items():
+            found.setdefault((name, reason), []).append(key.replace("_", " "))
+    return [(f"{name}: {', '.join(keys)}", reason) for (name, reason), keys in found.items()]
