@@ -118,7 +118,7 @@ def _intervals(one: Evaluation, run: Run) -> str | None:
         return None
     methods = found.get("methods", {})
     own = methods.get("per_class", {})
-    named = ", ".join(f"{key} {how}" for key, how in own.items()) or "bootstrap over patients"
+    named = ", ".join(f"{key} {how}" for key, how in own.items()) or "methods not recorded"
     drawn = f"{found['draws']:,} draws of {found['patients']:,} patients, seed {found['seed']}"
     return f"{found['level']:.0%} intervals, {drawn}; per label: {named}."
 

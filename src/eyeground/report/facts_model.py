@@ -85,7 +85,7 @@ def _reads(run: Run) -> Iterator[Fact]:
         "model.inputs",
         "Colour photographs of the fundus of the left and the right eye of one visit; one may be missing. No age, "
         "sex or other data go in.",
-        "preprocess.json",
+        "manifest.json#eyeground_version",
     )
     crop = "cropped to the field of view" if how.crop == "field" else "the centred square of the whole picture"
     enhance = f"enhanced by {', '.join(how.enhance)}" if how.enhance else "no enhancement"

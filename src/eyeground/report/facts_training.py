@@ -36,13 +36,9 @@ def _recipe(run: Run) -> Iterator[Fact]:
     known = {key: method[key] for key in ("loss", "pos_weight") if key in method}
     if known:
         said = [f"{key} = {value}" for key, value in known.items()]
-        text = (
-            "rare labels weigh no more than others" if known.get("pos_weight") == "none" else "see the method's fields"
-        )
-        if known.get("loss") == "bce" and "pos_weight" in known:
-            yield fact("training.imbalance", f"Class imbalance: {', '.join(said)}: {text}.", "config.toml#method")
-        else:
-            yield fact("training.imbalance", f"Class imbalance: {', '.join(said)}.", "config.toml#method")
+        plain = known == {"loss": "bce", "pos_weight": "none"}
+        text = f"Class imbalance: {', '.join(said)}{': rare labels weigh no more than others' if plain else ''}."
+        yield fact("training.imbalance", text, "config.toml#method")
     if "device" in data:
         text = f"Trained on {data['device']}, precision {data['precision']}, processes: {data['processes']}."
         yield fact("training.machine", text, "config.toml#data")
@@ -77,9 +73,8 @@ def _split(run: Run) -> Iterator[Fact]:
     kept = f"{count(groups, 'group')} of several visits kept together"
     text = f"{count(pairs, 'pair')} of duplicate photographs found; {kept}."
     yield fact("split.duplicates", text, "split.json#groups", "split.json#duplicates")
-    protocol = split.get("protocol")
     if protocol:
-        told = protocol if isinstance(protocol, str) else ", ".join(f"{key} {_plain(v)}" for key, v in protocol.items())
+        told = ", ".join(f"{key} {_plain(value)}" for key, value in protocol.items())
         yield fact("split.protocol", f"Protocol: {told}.", "split.json#protocol", stamped=stamped)
 
 
@@ -87,7 +82,7 @@ def _disjoint(rows: dict[str, list[Any]]) -> Iterator[str]:
     """What two parts share, counted anew from the split's own table."""
     for one, two in combinations(PARTS, 2):
         shared = {row[1] for row in rows[one]} & {row[1] for row in rows[two]}
-        same = {row[3] for row in rows[one]} & {row[3] for row in rows[two]}
+        same = {row[3] for row in rows[one] if row[3]} & {row[3] for row in rows[two]}
         yield (
             f"{PARTS[one]} and {PARTS[two]} part have {count(len(shared), 'patient')} and "
             f"{count(len(same), 'identical file')} in common."

@@ -16,12 +16,11 @@ FEW = 30
 def limit_facts(run: Run) -> Iterator[Fact]:
     """One fact, 'limits', with every limit that was found; there is always one, as a bundle is one training run."""
     found = list(limits(run))
-    sources = tuple(dict.fromkeys(source for one in found for source in one.sources))
-    yield Fact("limits", tuple(line for one in found for line in one.lines), sources)
+    yield Fact("limits", tuple(one.lines[0] for one in found), tuple(one.sources[0] for one in found))
 
 
 def limits(run: Run) -> Iterator[Fact]:
-    """Each limit as a fact of its own."""
+    """Each limit as a fact of its own, one line from one source."""
     yield fact(
         "one_run", "One training run: how much another seed would change is not measured.", "config.toml#recipe.seed"
     )
@@ -46,7 +45,7 @@ def limits(run: Run) -> Iterator[Fact]:
     own = run.split["hash"]
     if run.evaluations and all(one.data.get("split_hash") == own for one in run.evaluations):
         text = "Every evaluation is on the bundle's own split: nothing is shown of other clinics, cameras or people."
-        yield fact("internal_only", text, *(f"{one.name}#split_hash" for one in run.evaluations))
+        yield fact("internal_only", text, "split.json#hash")
 
 
 def _stamps(one: Evaluation) -> Iterator[Fact]:
