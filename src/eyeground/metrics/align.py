@@ -31,7 +31,7 @@ def align(
     Raises:
         DataError: extra, missing or repeated patients, or another order; names the first.
     """
-    keys, found = _keys(truth_ids, predictions.ids)
+    keys, found = plain_keys(truth_ids, predictions.ids)
     place = {key: row for row, key in enumerate(keys)}
     where = [f"{predictions.path}, row {number}" for number in predictions.rows]
     first: dict[str, str] = {}
@@ -58,8 +58,8 @@ def align(
     return rows[order], predictions.probability[order]
 
 
-def _keys(truth_ids: Sequence[str], ids: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Both lists in the form in which they are compared."""
+def plain_keys(truth_ids: Sequence[str], ids: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Both lists in the form in which they are compared: whole numbers where that is unambiguous in the truth."""
     whole = [_whole(name) for name in truth_ids]
     if len(set(whole)) == len(whole):
         return whole, [_whole(name) for name in ids]

@@ -60,7 +60,7 @@ class Gap:
         best, worst: the groups it was measured between. gap: how large it was.
         interval: for the true largest gap, whichever groups it lies between.
         pair_interval: for the true best less the true worst; holds together with all other pairs'.
-        p: of "no two groups differ": the largest 1 - level at which `interval` leaves out 0.
+        p: of "no two groups differ": the smallest 1 - level at which `interval` leaves out 0; None if not asked for.
         groups: how many were compared.
     """
 
@@ -69,12 +69,12 @@ class Gap:
     gap: float
     interval: tuple[float, float]
     pair_interval: tuple[float, float]
-    p: float
+    p: float | None
     groups: int
 
 
-def largest_gap(groups: Mapping[str, Measured], level: float = 0.95) -> Gap | None:
-    """The largest gap between groups; None for fewer than two.
+def largest_gap(groups: Mapping[str, Measured], level: float = 0.95, with_p: bool = True) -> Gap | None:
+    """The largest gap between groups; None for fewer than two. Most of the time goes into p.
 
     Raises:
         ValueError: a level outside (0, 1).
@@ -97,10 +97,11 @@ def largest_gap(groups: Mapping[str, Measured], level: float = 0.95) -> Gap | No
 
     found = ends(range_quantile(level, len(names)) / math.sqrt(2))
     low, high = max(low for low, _ in found.values()), max(high for _, high in found.values())
-    gap = values[best] - values[worst]
-    z = _edge(gap, lambda z: max(low for low, _ in ends(z).values())) if gap > 0 else 0.0
-    p = 1 - range_cdf(z * math.sqrt(2), len(names))
-    return Gap(names[best], names[worst], gap, (max(low, 0.0), high), found[best, worst], max(p, 0.0), len(names))
+    gap, p = values[best] - values[worst], None
+    if with_p:
+        z = _edge(gap, lambda z: max(low for low, _ in ends(z).values())) if gap > 0 else 0.0
+        p = max(1 - range_cdf(z * math.sqrt(2), len(names)), 0.0)
+    return Gap(names[best], names[worst], gap, (max(low, 0.0), high), found[best, worst], p, len(names))
 
 
 def range_cdf(width: float, count: int) -> float:

@@ -12,8 +12,8 @@ from statistics import NormalDist
 from eyeground.metrics.quantiles import beta_quantile
 
 
-def wilson(hits: int, n: int, level: float = 0.95) -> list[float] | None:
-    """Wilson's score interval for a proportion; None when n is 0."""
+def wilson(hits: float, n: float, level: float = 0.95) -> list[float] | None:
+    """Wilson's score interval for a proportion, also on an effective number of trials; None when n is 0."""
     if n == 0:
         return None
     z = NormalDist().inv_cdf((1 + level) / 2)

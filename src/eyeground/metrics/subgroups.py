@@ -64,11 +64,13 @@ class Rules:
         patients: (n,) who each row belongs to; None means that every row is a patient of their own.
         suppress_below: a label with fewer positive or fewer negative patients in a group shows no number there.
         level: of the intervals.
+        with_p: whether to tell p values of gaps; most of the time goes into them.
     """
 
     patients: ArrayLike | None = None
     suppress_below: int = SUPPRESS_BELOW
     level: float = 0.95
+    with_p: bool = True
 
 
 @dataclass(frozen=True)
@@ -191,7 +193,7 @@ def _by(case: _Case, grouping: Grouping) -> dict[str, Any]:
         counts = {"macro_n": len(shared) if name in macro else 0, "undefined": why}
         groups.append({**size, **mean, **counts, "per_class": [one.row for one in cells[name]]})
     per_class = [row for c in range(len(case.codes)) for row in _gaps(case, cells, c)]
-    gap = largest_gap(macro, case.rules.level)
+    gap = largest_gap(macro, case.rules.level, case.rules.with_p)
     return {
         "name": grouping.name,
         "title": grouping.title,
@@ -213,8 +215,8 @@ def _cell(case: _Case, rows: Mask, c: int) -> _Cell:
     if least < case.rules.suppress_below:
         why = f"suppressed: fewer than {case.rules.suppress_below} positive or negative patients"
         nothing = {key: None for measure in MEASURES for key in (measure, f"{measure}_interval")}
-        counts = {"n_pos": None, "n_neg": None, "suppressed": True}
-        return _Cell({**row, **counts, **nothing, "undefined": dict.fromkeys(MEASURES, why)}, {})
+        hidden = {"n_pos": None, "n_neg": None, "suppressed": True}
+        return _Cell({**row, **hidden, **nothing, "undefined": dict.fromkeys(MEASURES, why)}, {})
     found: dict[str, Measured] = {}
     if positive.any() and not positive.all():
         found["auc"] = _area(positive, score, where, case.people)
@@ -222,7 +224,7 @@ def _cell(case: _Case, rows: Mask, c: int) -> _Cell:
         found["sensitivity"] = _share(called[positive], where[positive], case.people)
     if not positive.all():
         found["specificity"] = _share(~called[~positive], where[~positive], case.people)
-    counts = {"n_pos": int(positive.sum()), "n_neg": int((~positive).sum()), "suppressed": False}
+    counts = {"n_pos": int(positive.sum()), "n_neg": len(positive) - int(positive.sum()), "suppressed": False}
     lacking = "no known row" if not len(positive) else "no positive" if not positive.any() else "no negative"
     undefined = {measure: lacking for measure in MEASURES if measure not in found}
     told = [_told(measure, found.get(measure), case.rules.level) for measure in MEASURES]
@@ -250,14 +252,14 @@ def _share(hit: Mask, where: Ints, people: int) -> Measured:
         assert found is not None  # there are rows
         return found
 
-    return Measured(share, at, np.bincount(where, weights=(hit - share) / len(hit), minlength=people))
+    return Measured(share, at, np.bincount(where, (hit - share) / len(hit), people).astype(np.float64))
 
 
 def _macro(cells: Sequence[_Cell]) -> Measured:
     """The mean AUC over labels that all have one."""
     parts = [cell.found["auc"] for cell in cells]
     values, moves = np.array([one.value for one in parts]), np.stack([one.moves for one in parts])
-    fewer = np.linalg.qr(moves.T, mode="r").T  # rows with the same lengths and angles, but no longer than k
+    fewer = np.asarray(np.linalg.qr(moves.T, mode="r")).T  # rows with the same lengths and angles, but no longer than k
 
     def at(level: float) -> list[float]:
         return together(values, np.array([one.at(level) for one in parts]), fewer)
@@ -291,7 +293,7 @@ def _gaps(case: _Case, cells: Mapping[str, Sequence[_Cell]], c: int) -> Iterator
     """A label's largest gap in every measure that two groups have."""
     for measure in MEASURES:
         groups = {name: own[c].found[measure] for name, own in cells.items() if measure in own[c].found}
-        gap = largest_gap(groups, case.rules.level)
+        gap = largest_gap(groups, case.rules.level, case.rules.with_p)
         if gap:
             yield {"code": case.codes[c], "measure": measure, **_gap_row(gap)}
 
@@ -310,6 +312,6 @@ def _gap_row(gap: Gap) -> dict[str, Any]:
 
 def _correct(rows: Sequence[dict[str, Any] | None]) -> None:
     """Adds `p_holm` and `tests`: Holm's correction over all these gaps."""
-    gaps = [row for row in rows if row is not None]
+    gaps = [row for row in rows if row is not None and row["p"] is not None]
     for row, p in zip(gaps, holm([row["p"] for row in gaps]), strict=True):
         row |= {"p_holm": float(p), "tests": len(gaps)}
