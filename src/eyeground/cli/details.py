@@ -82,9 +82,18 @@ def _points(found: list[dict[str, Any]]) -> Table:
     table = _table(title, *(one["point"] for one in found))
     keys = ("sensitivity", "specificity", "ppv" if prevalence is None else "ppv_at_prevalence")
     for rows in zip(*(one["per_class"] for one in found), strict=True):
-        cells = ["–" if row["at"] is None else "  ".join(number(row["at"][key], 2) for key in keys) for row in rows]
-        table.add_row(rows[0]["code"], *cells)
+        table.add_row(rows[0]["code"], *(_at_point(row, keys) for row in rows))
     return table
+
+
+def _at_point(row: dict[str, Any], keys: tuple[str, ...]) -> str:
+    """The numbers at a point; beneath them the intervals of those that it does not hold itself."""
+    if row["at"] is None:
+        return "–"
+    bounds = row.get("intervals", {})
+    columns = [(number(row["at"][key], 2), interval(bounds[key], 2, "–") if key in bounds else "") for key in keys]
+    lines = [" ".join(f"{cell:>9}" for cell in line).rstrip() for line in zip(*columns, strict=True)]
+    return "\n".join(line.ljust(29) for line in lines if line.strip())
 
 
 def _groups(found: dict[str, Any]) -> Table:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ import numpy as np
 from eyeground.cli.console import parse, print_json, warn
 from eyeground.cli.points import POINTS, look_at
 from eyeground.cli.tables import print_judgement
+from eyeground.files import write_text
 from eyeground.metrics.align import align
 from eyeground.metrics.details import details
 from eyeground.metrics.intervals import Bootstrap, intervals
 from eyeground.metrics.judge import judge
+from eyeground.metrics.mistakes import Sheet
 from eyeground.metrics.predictions import read_predictions, read_truth
 
 
@@ -39,16 +42,23 @@ class Score:
     """Operating points to tell for every label: threshold=X, sensitivity=X or specificity=X."""
     prevalence: float | None = None
     """Tell PPV and NPV at these points also for this share of ill patients, such as 0.05 for a screening."""
+    report: Path | None = None
+    """Also write the judgement with its plots as one HTML page here."""
 
 
 def score(config: Score) -> dict[str, Any]:
+    """The judgement alone; see `scored`."""
+    return scored(config)[0]
+
+
+def scored(config: Score) -> tuple[dict[str, Any], Sheet]:
     """Reads both files and judges; the judgement also says how many of the truth's patients it is about.
 
     Raises:
         DataError: a file that can't be read or does not fit, with the first row or column that is wrong.
         UsageError: a point or a prevalence that is none.
     """
-    look = look_at(config.points, config.prevalence)
+    look = replace(look_at(config.points, config.prevalence), draws=max(config.draws, 0))
     truth = read_truth(config.truth)
     predictions = read_predictions(config.predictions, truth.vocabulary.codes, config.reorder)
     rows, probability = align(truth.ids, predictions, config.reorder, config.subset)
@@ -61,15 +71,22 @@ def score(config: Score) -> dict[str, Any]:
     notes.append("one eye against both: not told, a table of visits has no labels of eyes; `evaluate` tells it")
     extra: dict[str, Any] = {"details": details(labels, known, probability, truth.vocabulary, look=look)}
     extra |= {"truth_patients": len(truth.ids), "notes": notes}
+    if predictions.stamp:
+        extra["stamp"] = predictions.stamp
     if config.draws > 0:
         extra["intervals"] = intervals(labels, known, probability, truth.vocabulary, bootstrap=Bootstrap(config.draws))
-    return {**judgement, **extra}
+    ids = [truth.ids[row] for row in rows]
+    return {**judgement, **extra}, Sheet(ids, truth.vocabulary.codes, labels, known, probability)
 
 
 def main(argv: Sequence[str]) -> int:
     """Prints the judgement as tables, or as JSON."""
     config = parse(Score, argv, "score")
-    judgement = score(config)
+    judgement, sheet = scored(config)
+    if config.report:
+        write_report(config, judgement, sheet, argv)
+    if "stamp" in judgement:
+        warn(judgement["stamp"])
     if config.json:
         print_json(judgement)
         return 0
@@ -78,3 +95,15 @@ def main(argv: Sequence[str]) -> int:
     of = f" of {judgement['truth_patients']}" if judgement["n"] < judgement["truth_patients"] else ""
     print_judgement(judgement, f"{config.predictions.name}: {judgement['n']}{of} patients, each cell cut at 0.5")
     return 0
+
+
+def write_report(config: Score, judgement: dict[str, Any], sheet: Sheet, argv: Sequence[str]) -> None:
+    """Writes the page; matplotlib is imported only here."""
+    from eyeground.report.gallery import gather
+    from eyeground.report.judged import About, curves_of, write_html
+
+    assert config.report is not None
+    gallery = gather(sheet, None, "score sees two tables; “evaluate --out” shows them too.")
+    facts = {"Truth": config.truth.name, "Predictions": config.predictions.name}
+    about = About(f"Judgement of {config.predictions.name}", shlex.join(["eyeground", "score", *argv]), facts)
+    write_text(config.report, write_html(judgement, curves_of(sheet), gallery, about))

@@ -13,7 +13,9 @@ from eyeground.metrics import abstain
 from eyeground.metrics.exclusive import classify
 from eyeground.metrics.groups import by_eyes, by_label_count
 from eyeground.metrics.operating import Point, operate, why_not
+from eyeground.metrics.operating_interval import operating_intervals
 from eyeground.metrics.probability import reliability
+from eyeground.metrics.resample import Plan
 from eyeground.vocabulary import Vocabulary
 
 POINTS = (Point("sensitivity", 0.9), Point("specificity", 0.9))
@@ -27,12 +29,14 @@ class Look:
         points: operating points told for every label.
         prevalence: where PPV and NPV are told too; None means only those of the cases at hand.
         patients: (n,) who each row belongs to; None means that every row is a patient of their own.
+        draws: of patients, for the intervals of the operating points; 0 for none.
         eyes: labels (n, 2, C) of left and right eye and what of them is known; None where nobody knows them.
     """
 
     points: Sequence[Point] = POINTS
     prevalence: float | None = None
     patients: ArrayLike | None = None
+    draws: int = 0
     eyes: tuple[ArrayLike, ArrayLike] | None = None
 
 
@@ -66,6 +70,8 @@ def details(
         "by_label_count": by_label_count(labels, mask, scores, vocabulary, thresholds, look.patients),
         "abstaining": abstain.curve(labels, mask, scores, thresholds).to_dict(),
     }
+    if look.draws:
+        operating_intervals(result["operating"], labels, mask, scores, look.points, look.patients, Plan(look.draws))
     if look.eyes is not None:
         result["by_eyes"] = by_eyes(labels, mask, scores, look.eyes, vocabulary, thresholds, look.patients)
     if vocabulary.kind != "multilabel":

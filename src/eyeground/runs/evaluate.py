@@ -10,17 +10,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eyeground.cohorts.part_counts import part_counts
 from eyeground.errors import DataError
 from eyeground.files import write_json
 from eyeground.metrics.conformal import conformal_report
 from eyeground.metrics.details import Look, details
 from eyeground.metrics.intervals import Bootstrap, intervals
 from eyeground.metrics.judge import judge
+from eyeground.metrics.mistakes import Sheet
 from eyeground.metrics.predictions import write_predictions
 from eyeground.metrics.thresholds import map_to_half
 from eyeground.progress import Track
 from eyeground.records import Cohort, Visit, label_arrays
-from eyeground.runs.data import one_eyed, prepare_visits
+from eyeground.runs.data import Pairs, one_eyed, prepare_visits
+from eyeground.runs.groupings import Asked as Within
+from eyeground.runs.groupings import Judged, of_visits
 from eyeground.runs.machine import Place
 from eyeground.runs.model import Model
 from eyeground.runs.unseen import Asked, choose
@@ -35,7 +39,7 @@ class Question:
 
     Without `split` and `part` every visit with an image is judged; with one of them the missing other is the bundle's
     own split, or its test part. `other_cohort`: patient ids here have nothing to do with those of the training data.
-    `draws` are the bootstrap's, 0 for no intervals; `look` has the operating points to tell.
+    `draws` are the bootstrap's, 0 for no intervals; `look` has the operating points to tell, `within` the groups.
     """
 
     cohort: Cohort
@@ -46,15 +50,23 @@ class Question:
     other_cohort: bool = False
     draws: int = 2000
     look: Look = field(default_factory=Look)
+    allow_leaky: bool = False
+    within: Within = field(default_factory=Within)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The judgement (JSON-able) and the probabilities it was made on, float64 (n, C)."""
+    """The judgement (JSON-able) and the probabilities it was made on, float64 (n, C).
+
+    Under a leaky protocol the judgement has a `stamp`, and so have the written probabilities.
+    `sheet` has truth and probabilities as they were judged, `eyes` the prepared eyes by visit: what the page needs.
+    """
 
     judgement: dict[str, Any]
     ids: tuple[str, ...]
     probability: NDArray[np.float64]
+    sheet: Sheet
+    eyes: Pairs
 
 
 def evaluate(model: Model, question: Question, place: Place, track: Track, say: Callable[[str], None]) -> Answer:
@@ -65,7 +77,7 @@ def evaluate(model: Model, question: Question, place: Place, track: Track, say: 
         DataError: another vocabulary, no visits left, nothing readable.
     """
     bundle, cohort = model.bundle, question.cohort
-    asked = Asked(cohort, question.split, question.part, question.other_cohort)
+    asked = Asked(cohort, question.split, question.part, question.other_cohort, question.allow_leaky)
     unseen = choose(bundle, asked, place.workers, track, say)
     split, part = unseen.split, unseen.part
     prepared = prepare_visits(unseen.visits, bundle.preprocessing, place.cache_path(), place.workers, track)
@@ -86,13 +98,18 @@ def evaluate(model: Model, question: Question, place: Place, track: Track, say: 
     if bundle.conformal:
         flagged = [all(eye.flags for eye in prepared.eyes[visit.id] if eye) for visit in chosen]
         judgement["label_sets"] = conformal_report(bundle.conformal, logits, values, known, patients, flagged)
-    look = replace(question.look, patients=patients, eyes=_eye_labels(chosen, len(bundle.vocabulary)))
+    eyes = _eye_labels(chosen, len(bundle.vocabulary))
+    look = replace(question.look, patients=patients, eyes=eyes, draws=question.draws)
     judgement["details"] = details(values, known, written, bundle.vocabulary, cuts, look)
     if look.eyes is None:
         judgement["notes"].append("one eye against both: not told, the cohort has no labels of eyes")
     if question.draws:
         bootstrap = Bootstrap(question.draws)
         judgement["intervals"] = intervals(values, known, written, bundle.vocabulary, cuts, patients, bootstrap)
+    if question.within.subgroups:
+        judged = Judged(values, known, written, bundle.vocabulary, cuts, patients)
+        parted = of_visits(chosen, prepared.eyes, question.within.age_bands)
+        judgement["subgroups"] = question.within.judge(judged, parted, [visit.id for visit in chosen])
     both = {"calibrated": calibrated, "mapped": mapped}
     for name, probability in both.items():
         numbers = judge(values, known, probability, bundle.vocabulary)
@@ -106,10 +123,17 @@ def evaluate(model: Model, question: Question, place: Place, track: Track, say: 
         "unreadable": list(prepared.unreadable),
         "not_there": list(unseen.gone),
         "one_eye": one_eyed(chosen, prepared.eyes, bundle.vocabulary),
+        "judged": part_counts(chosen, bundle.vocabulary),
         "bundle": {"digest": bundle.digest, "method": bundle.config["method"]["name"]},
         "cohort": {"layout": cohort.layout, "visits": len(cohort), "with_images": len(cohort.with_images())},
     }
-    return Answer(judgement, tuple(visit.id for visit in chosen), written)
+    if split:
+        judgement["protocol"] = split.protocol.brief()
+    if unseen.stamp:
+        judgement["stamp"] = unseen.stamp
+    ids = tuple(visit.id for visit in chosen)
+    sheet = Sheet(ids, bundle.vocabulary.codes, values, known, written, cuts)
+    return Answer(judgement, ids, written, sheet, prepared.eyes)
 
 
 def _eye_labels(visits: Sequence[Visit], count: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]] | None:
@@ -122,4 +146,4 @@ def _eye_labels(visits: Sequence[Visit], count: int) -> tuple[NDArray[np.float32
 def save(answer: Answer, folder: Path, codes: Sequence[str]) -> None:
     """Writes evaluation.json and predictions.csv (the probabilities that were judged)."""
     write_json(folder / "evaluation.json", answer.judgement)
-    write_predictions(folder / "predictions.csv", answer.ids, answer.probability, codes)
+    write_predictions(folder / "predictions.csv", answer.ids, answer.probability, codes, answer.judgement.get("stamp"))
