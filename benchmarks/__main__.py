@@ -20,7 +20,9 @@ BENCHMARKS = {
 LONG = {
     "comparison": "benchmarks.comparison",
     "coverage": "benchmarks.coverage",
+    "coverage_points": "benchmarks.coverage_points",
     "phantom_learning": "benchmarks.phantom_learning",
+    "subgroups": "benchmarks.subgroups",
 }
 """The same, but run only when named: each takes ten minutes or more."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,6 +15,8 @@ from eyeground.cli.details import number
 from eyeground.cli.points import POINTS, look_at
 from eyeground.cli.tables import print_judgement
 from eyeground.runs.evaluate import OFFICIAL, Question, evaluate, save
+from eyeground.runs.groupings import Asked
+from eyeground.runs.judged_page import write_page
 from eyeground.runs.machine import Place
 from eyeground.runs.model import load
 from eyeground.splits import Split
@@ -39,14 +41,19 @@ class Flags:
     """Judge probabilities on which each label's frozen threshold is mapped to 0.5."""
     other_cohort: bool = False
     """Patient ids have nothing to do with those of the training data; photographs are still compared."""
+    allow_leaky: bool = False
+    """Go on where the split is of a leaky protocol; every number is stamped."""
     draws: int = 2000
     """Bootstrap draws over patients for the 95 % intervals; 0 leaves all intervals out."""
     points: tuple[str, ...] = POINTS
     """Operating points to tell for every label: threshold=X, sensitivity=X or specificity=X."""
     prevalence: float | None = None
     """Tell PPV and NPV at these points also for this share of ill patients, such as 0.05 for a screening."""
+    within: Annotated[Asked, FLAT] = field(default_factory=Asked)
     out: Path | None = None
-    """Also write evaluation.json and predictions.csv into this folder."""
+    """Also write evaluation.json, predictions.csv and report.html, the judgement with its plots, into this folder."""
+    no_gallery: bool = False
+    """Leave the worst misses' photographs out of report.html."""
     json: bool = False
     """Print one JSON object and nothing else."""
     place: Annotated[Place, FLAT] = field(default_factory=Place)
@@ -55,15 +62,18 @@ class Flags:
 def main(argv: Sequence[str]) -> int:
     flags = parse(Flags, argv, "evaluate")
     look = look_at(flags.points, flags.prevalence)
+    flags.within.check()
     model = load(flags.bundle, flags.place)
     cohort = flags.source.read()
     split = Split.load(flags.split) if flags.split else None
     choices = flags.both_eyes, flags.map_thresholds, flags.other_cohort, flags.draws
-    question = Question(cohort, split, flags.part, *choices, look=look)
+    question = Question(cohort, split, flags.part, *choices, look=look, allow_leaky=flags.allow_leaky)
+    question = replace(question, within=flags.within)
     answer = evaluate(model, question, flags.place, track, note)
     judgement = answer.judgement
     if flags.out:
         save(answer, flags.out, model.bundle.vocabulary.codes)
+        write_page(answer, model.bundle, flags.out, argv, not flags.no_gallery)
     if "stamp" in judgement["leak_audit"]:
         warn(judgement["leak_audit"]["stamp"])
     if flags.json:

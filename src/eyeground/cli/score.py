@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+import tyro
 
 from eyeground.cli.console import parse, print_json, warn
 from eyeground.cli.points import POINTS, look_at
@@ -18,8 +19,10 @@ from eyeground.metrics.align import align
 from eyeground.metrics.details import details
 from eyeground.metrics.intervals import Bootstrap, intervals
 from eyeground.metrics.judge import judge
+from eyeground.metrics.label_logic import in_words, label_logic
 from eyeground.metrics.mistakes import Sheet
 from eyeground.metrics.predictions import read_predictions, read_truth
+from eyeground.runs.groupings import Asked, Judged, of_sheet
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class Score:
     """Operating points to tell for every label: threshold=X, sensitivity=X or specificity=X."""
     prevalence: float | None = None
     """Tell PPV and NPV at these points also for this share of ill patients, such as 0.05 for a screening."""
+    within: Annotated[Asked, tyro.conf.arg(name="")] = field(default_factory=Asked)
     report: Path | None = None
     """Also write the judgement with its plots as one HTML page here."""
 
@@ -59,6 +63,7 @@ def scored(config: Score) -> tuple[dict[str, Any], Sheet]:
         UsageError: a point or a prevalence that is none.
     """
     look = replace(look_at(config.points, config.prevalence), draws=max(config.draws, 0))
+    config.within.check()
     truth = read_truth(config.truth)
     predictions = read_predictions(config.predictions, truth.vocabulary.codes, config.reorder)
     rows, probability = align(truth.ids, predictions, config.reorder, config.subset)
@@ -66,16 +71,22 @@ def scored(config: Score) -> tuple[dict[str, Any], Sheet]:
     known = ~np.isnan(labels)
     judgement = judge(labels, known, probability, truth.vocabulary)
     notes = judgement.pop("notes")
+    odd = label_logic([truth.ids[row] for row in rows], labels, known, truth.vocabulary)
+    notes += in_words(odd)
     if len(rows) < len(truth.ids):
         notes.insert(0, f"only {len(rows)} of the truth's {len(truth.ids)} patients have predictions and are scored")
     notes.append("one eye against both: not told, a table of visits has no labels of eyes; `evaluate` tells it")
     extra: dict[str, Any] = {"details": details(labels, known, probability, truth.vocabulary, look=look)}
-    extra |= {"truth_patients": len(truth.ids), "notes": notes}
+    extra |= {"truth_patients": len(truth.ids), "notes": notes, "label_logic": odd}
     if predictions.stamp:
         extra["stamp"] = predictions.stamp
     if config.draws > 0:
         extra["intervals"] = intervals(labels, known, probability, truth.vocabulary, bootstrap=Bootstrap(config.draws))
     ids = [truth.ids[row] for row in rows]
+    if config.within.subgroups:
+        parted = of_sheet(config.truth, ids, config.within.age_bands)
+        judged = Judged(labels, known, probability, truth.vocabulary)
+        extra["subgroups"] = config.within.judge(judged, parted, ids)
     return {**judgement, **extra}, Sheet(ids, truth.vocabulary.codes, labels, known, probability)
 
 
@@ -87,6 +98,8 @@ def main(argv: Sequence[str]) -> int:
         write_report(config, judgement, sheet, argv)
     if "stamp" in judgement:
         warn(judgement["stamp"])
+    for line in in_words(judgement["label_logic"]):
+        warn(line)
     if config.json:
         print_json(judgement)
         return 0

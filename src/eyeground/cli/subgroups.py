@@ -92,10 +92,10 @@ def _shown(found: dict[str, Any]) -> Iterator[RenderableType]:
     shown = [(name, gap) for name, gap in gaps if gap["p_holm"] <= 1 - found["level"]]
     tests = f"{len(gaps)} gaps of labels in AUC, sensitivity and specificity"
     if not shown:
-        yield Text(f"Of {tests} none is shown not to be chance (Holm over all).")
+        yield Text(f"Of {tests} none can be told from chance (Holm).")
         return
     table = _table(
-        f"of {tests}, those that are not chance", "", "", "best", "worst", "gap", f"{found['level']:.0%}", "p, Holm"
+        f"of {tests}, those told from chance", "", "", "best", "worst", "gap", f"{found['level']:.0%}", "p, Holm"
     )
     _spaced(table)
     for name, gap in shown:

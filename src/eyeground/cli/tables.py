@@ -8,6 +8,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from eyeground.cli import subgroups
 from eyeground.cli.console import out
 from eyeground.cli.details import interval, number, tables
 
@@ -47,10 +48,14 @@ def print_judgement(judgement: dict[str, Any], title: str = "", console: Console
         console: standard output when None.
     """
     target = console or out
+    if judgement.get("stamp"):
+        target.print(judgement["stamp"], markup=False, style="bold red")
     target.print(_summary(judgement, title))
     target.print(_per_class(judgement))
     for table in tables(judgement) if "details" in judgement else ():
         target.print(table)
+    for part in subgroups.tables(judgement["subgroups"]) if "subgroups" in judgement else ():
+        target.print(part)
     positive = number(judgement["f1_positive"])
     lines = [
         "kappa, F1, AUC and final are the challenge's: all cells pooled, called when strictly above 0.5.",

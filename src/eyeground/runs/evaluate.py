@@ -17,6 +17,7 @@ from eyeground.metrics.conformal import conformal_report
 from eyeground.metrics.details import Look, details
 from eyeground.metrics.intervals import Bootstrap, intervals
 from eyeground.metrics.judge import judge
+from eyeground.metrics.label_logic import in_words, label_logic
 from eyeground.metrics.mistakes import Sheet
 from eyeground.metrics.predictions import write_predictions
 from eyeground.metrics.thresholds import map_to_half
@@ -95,6 +96,8 @@ def evaluate(model: Model, question: Question, place: Place, track: Track, say: 
     cuts = np.full(len(thresholds), 0.5) if question.map_thresholds else thresholds
     judgement = judge(values, known, written, bundle.vocabulary, cuts)
     patients = np.array([visit.patient for visit in chosen])
+    judgement["label_logic"] = label_logic([visit.id for visit in chosen], values, known, bundle.vocabulary)
+    judgement["notes"] += in_words(judgement["label_logic"])
     if bundle.conformal:
         flagged = [all(eye.flags for eye in prepared.eyes[visit.id] if eye) for visit in chosen]
         judgement["label_sets"] = conformal_report(bundle.conformal, logits, values, known, patients, flagged)

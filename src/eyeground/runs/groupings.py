@@ -11,8 +11,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from eyeground.cohorts.quirks import AGE_FILLER
 from eyeground.cohorts.sheet import SEXES
@@ -20,8 +22,9 @@ from eyeground.errors import DataError, UsageError
 from eyeground.images.cache import CacheEntry
 from eyeground.metrics.align import plain_keys
 from eyeground.metrics.predictions import ID, Table, plain_number, read_table
-from eyeground.metrics.subgroups import SUPPRESS_BELOW, Grouping
+from eyeground.metrics.subgroups import SUPPRESS_BELOW, Grouping, Rules, subgroups
 from eyeground.records import Visit
+from eyeground.vocabulary import Vocabulary
 
 Pair = tuple[CacheEntry | None, CacheEntry | None]
 
@@ -64,6 +67,13 @@ class Asked:
         if self.groups is not None:
             of_file(self.groups, [])
 
+    def judge(self, judged: Judged, groupings: Groupings, ids: Sequence[str]) -> dict[str, Any]:
+        """The judgement's `subgroups`, by `groupings` and by those of the file. Raises `DataError` for a bad file."""
+        parted = self.with_file(groupings, ids)
+        rules = Rules(judged.patients, self.suppress_below)
+        found = subgroups(*judged[:4], parted.found, judged.thresholds, rules)
+        return {**found, "left_out": list(parted.left_out)}
+
     def with_file(self, first: Groupings, ids: Sequence[str]) -> Groupings:
         """`first` and those of the file; one of the file takes the place of one with its name. Raises `DataError`."""
         if self.groups is None:
@@ -73,6 +83,17 @@ class Asked:
         kept = tuple(one for one in first.found if one.name not in names)
         left = tuple(line for line in first.left_out if line.split(":")[0] not in names)
         return Groupings(kept + second.found, left + second.left_out)
+
+
+class Judged(NamedTuple):
+    """What was judged: the first five as `judge` takes them, and patients (n,) or None."""
+
+    truth: ArrayLike
+    known: ArrayLike
+    probability: ArrayLike
+    vocabulary: Vocabulary
+    thresholds: ArrayLike | None = None
+    patients: ArrayLike | None = None
 
 
 @dataclass(frozen=True)
