@@ -14,17 +14,20 @@ from eyeground.metrics.align import align
 from eyeground.metrics.compare import compare
 from eyeground.metrics.compare_pairs import Rules, System
 from eyeground.metrics.compare_words import NAMES
+from eyeground.metrics.label_logic import in_words, label_logic
 from eyeground.metrics.predictions import Truth, read_predictions, read_truth
 
 Files = Mapping[str, tuple[Path, ...]]
 """A system's name to the prediction files of its training runs."""
+Read = tuple[NDArray[np.float64], str | None]
+"""Probabilities, and the stamp of a leaky protocol."""
 
 
 def compare_files(truth_file: Path, systems: Files, subset: bool = False, rules: Rules | None = None) -> dict[str, Any]:
     """Reads the files and compares.
 
     Rows are matched by ID and columns by name, whatever their order. `truth_patients` and `files` are added to what
-    `metrics.compare.compare` returns.
+    `metrics.compare.compare` returns, and `stamps` to a system whose files carry those of a leaky protocol.
 
     Args:
         subset: the files may lack patients of the truth, all the same ones.
@@ -39,6 +42,7 @@ def compare_files(truth_file: Path, systems: Files, subset: bool = False, rules:
         raise UsageError("one system can't be compared: give two prediction files or more, or --system NAME=FILE twice")
     truth = read_truth(truth_file)
     rows, read = _read(truth, [path for paths in systems.values() for path in paths], subset)
+    stamps = {path: stamp for path, (_, stamp) in read.items() if stamp}
     labels = truth.labels[rows]
     known = ~np.isnan(labels)
     if rules.by == "final" and not known.all():
@@ -51,13 +55,19 @@ def compare_files(truth_file: Path, systems: Files, subset: bool = False, rules:
         raise DataError(
             f"{truth_file} has no label with both a positive and a negative patient: {NAMES[rules.by]} is undefined"
         )
-    made = [System(name, tuple(read[path] for path in paths)) for name, paths in systems.items()]
+    made = [System(name, tuple(read[path][0] for path in paths)) for name, paths in systems.items()]
     for name, paths in systems.items():
         _check_runs(name, paths, read)
     patients = np.array(truth.ids)[rows]
     found = compare(labels, known, made, truth.vocabulary.codes, patients, rules)
+    odd = label_logic([truth.ids[row] for row in rows], labels, known, truth.vocabulary)
+    found["notes"] += in_words(odd)
     for one, paths in zip(found["systems"], systems.values(), strict=True):
         one["files"] = [str(path) for path in paths]
+        told = tuple(dict.fromkeys(stamps[path] for path in paths if path in stamps))
+        if told:
+            one["stamps"] = list(told)
+            found["notes"] += [f"{one['name']}: {text}" for text in told]
     return {"truth_patients": len(truth.ids), **found}
 
 
@@ -89,11 +99,9 @@ def named(files: Sequence[Path], systems: Sequence[str]) -> dict[str, tuple[Path
     return found
 
 
-def _read(
-    truth: Truth, paths: Sequence[Path], subset: bool
-) -> tuple[NDArray[np.intp], dict[Path, NDArray[np.float64]]]:
-    """The truth's rows that all files have, and each file's probabilities (m, C) in their order."""
-    found: dict[Path, NDArray[np.float64]] = {}
+def _read(truth: Truth, paths: Sequence[Path], subset: bool) -> tuple[NDArray[np.intp], dict[Path, Read]]:
+    """The truth's rows that all files have, and each file's probabilities (m, C) in their order, with its stamp."""
+    found: dict[Path, Read] = {}
     shared: NDArray[np.intp] | None = None
     for path in paths:
         predictions = read_predictions(path, truth.vocabulary.codes, by_name=True)
@@ -102,7 +110,7 @@ def _read(
         rows, probability = align(truth.ids, predictions, reorder=True, subset=True)
         if shared is not None and not np.array_equal(rows, shared):
             _refuse(truth, paths[0], shared, path, rows)
-        shared, found[path] = rows, probability
+        shared, found[path] = rows, (probability, predictions.stamp)
     if shared is None:
         raise UsageError("there is no prediction file to compare")
     if len(shared) < len(truth.ids) and not subset:
@@ -124,11 +132,11 @@ def _refuse(truth: Truth, first: Path, expected: NDArray[np.intp], other: Path, 
     )
 
 
-def _check_runs(name: str, paths: Sequence[Path], read: Mapping[Path, NDArray[np.float64]]) -> None:
+def _check_runs(name: str, paths: Sequence[Path], read: Mapping[Path, Read]) -> None:
     """Raises `DataError` when two runs of a system are one and the same."""
     for k, path in enumerate(paths):
         for other in paths[:k]:
-            if np.array_equal(read[path], read[other]):
+            if np.array_equal(read[path][0], read[other][0]):
                 raise DataError(
                     f"{path} and {other} hold the same predictions, so they are not two training runs of {name}; "
                     "give one file per run"
