@@ -327,8 +327,15 @@ def _to_text(split: Split) -> str:
     core = _core(split.layout, split.vocabulary, split.scheme, split.seed, split.folds, split.groups)
     prints = [[one.visit, one.patient, one.side, one.sha256, one.signature] for one in split.fingerprints]
     found = list(split.duplicates)
-    protocol = {**split.protocol.to_dict(), "hash": split.protocol.hash}
-    about = {"hash": split.hash, "protocol": protocol, "made_with": split.made_with, "duplicates": found}
+    protocol = {**split.protocol.to_dict(), "hash": split.protocol.hash, "leaky": split.protocol.leaky}
+    about: dict[str, Any] = {
+        "hash": split.hash,
+        "protocol": protocol,
+        "made_with": split.made_with,
+        "duplicates": found,
+    }
+    if split.protocol.leaky:
+        about["stamps"] = [split.stamp(number) for number in range(len(split.folds))]
     about["photographs_hash"] = digest([prints, found, protocol, split.made_with])
     head = json.dumps(core | {"version": VERSION} | about, ensure_ascii=False, indent=1)
     lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in prints)
@@ -369,5 +376,5 @@ def _protocol(data: Mapping[str, Any], where: str) -> tuple[Protocol, bool]:
     if data["version"] == 1:
         scheme = data["scheme"]
         return custom(scheme.get("folds", 1), scheme.get("test_share", 0.0), scheme["val_share"]), True
-    protocol = from_dict({key: value for key, value in data["protocol"].items() if key != "hash"}, where)
+    protocol = from_dict({key: value for key, value in data["protocol"].items() if key not in ("hash", "leaky")}, where)
     return protocol, protocol.hash == data["protocol"]["hash"]

@@ -42,6 +42,8 @@ class Flags:
     """The validation part; any other is refused."""
     other_cohort: bool = False
     """Patient ids have nothing to do with those of the training data; photographs are still compared."""
+    allow_leaky: bool = False
+    """Go on where the split is of a leaky protocol; the new bundle is stamped as the old one."""
     method: Method | Literal["auto"] = "auto"
     """How logits become probabilities; auto chooses by cross-validation over patients."""
     alpha: float = 0.1
@@ -59,7 +61,7 @@ def main(argv: Sequence[str]) -> int:
     model = load(flags.bundle, flags.place)
     check_new(model.bundle, flags.out)
     split = Split.load(flags.split) if flags.split else None
-    asked = Asked(flags.source.read(), split, flags.part, flags.other_cohort)
+    asked = Asked(flags.source.read(), split, flags.part, flags.other_cohort, flags.allow_leaky)
     held = hold(model, asked, flags.place, track, note)
     report = calibrate(model.bundle, held, wish, flags.out)
     if flags.json:

@@ -57,6 +57,9 @@ def main(argv: Sequence[str]) -> int:
     for pair in found["pairs"]:
         if pair["identical"]:
             warn(f"{pair['verdict']}; is it the same file twice?")
+    for one in found["systems"]:
+        for stamp in one.get("stamps", ()):
+            warn(f"{one['name']}: {stamp}")
     if flags.json:
         print_json(found)
         return 0

@@ -38,6 +38,8 @@ class Flags:
     """Which part of the split; default test when a split is given."""
     other_cohort: bool = False
     """Patient ids have nothing to do with those of the training data; photographs are still compared."""
+    allow_leaky: bool = False
+    """Go on where the split is of a leaky protocol; every number is stamped."""
     out: Path | None = None
     """Also write localisation.json and pointing.png into this folder."""
     json: bool = False
@@ -50,7 +52,7 @@ def main(argv: Sequence[str]) -> int:
     flags = parse(Flags, argv, "localise")
     model = load(flags.bundle, flags.place)
     split = Split.load(flags.split) if flags.split else None
-    asked = Asked(flags.source.read(), split, flags.part, flags.other_cohort)
+    asked = Asked(flags.source.read(), split, flags.part, flags.other_cohort, flags.allow_leaky)
     found = localise(model, asked, flags.place, track, note)
     if flags.out:
         with disk_errors(flags.out):

@@ -39,6 +39,8 @@ class Command:
     """TOML file with any flag of the recipe, the method or the machine as a key; flags win over it."""
     mirrored: bool = False
     """The bundle answers with the mean over a visit and its mirror image: better, at twice the cost of a reading."""
+    allow_leaky: bool = False
+    """Go on where the split is of a leaky protocol; every number is stamped."""
     tensorboard: bool = False
     """Also write scalars for TensorBoard into OUT/tensorboard."""
 
@@ -64,6 +66,7 @@ def main(argv: Sequence[str]) -> int:
         flags.machine,
         command.out,
         command.mirrored,
+        command.allow_leaky,
     )
     fit(plan, track, note, command.tensorboard)
     return 0

@@ -23,6 +23,8 @@ from eyeground.vocabulary import ODIR, Vocabulary
 
 ID = "ID"
 WORKBOOKS = (".xlsx", ".xlsm")
+STAMP = "# LEAKY PROTOCOL "
+"""How the first line of a file begins whose numbers were made under a leaky protocol; the stamp is the line."""
 
 
 class Truth(NamedTuple):
@@ -34,12 +36,16 @@ class Truth(NamedTuple):
 
 
 class Predictions(NamedTuple):
-    """`probability` is float64 (n, C), columns in the order asked for; `rows` numbers the rows as the file does."""
+    """`probability` is float64 (n, C), columns in the order asked for; `rows` numbers the rows as the file does.
+
+    `stamp` is what a leaky protocol wrote into the file, None in any other.
+    """
 
     ids: tuple[str, ...]
     probability: NDArray[np.float64]
     path: Path
     rows: tuple[int, ...]
+    stamp: str | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,7 @@ class Table:
     path: Path
     header: tuple[str, ...]
     rows: tuple[tuple[int, tuple[str, ...]], ...]
+    stamp: str | None = None
 
     def column(self, name: str) -> int:
         return self.header.index(name)
@@ -105,10 +112,12 @@ def read_predictions(path: Path, codes: Sequence[str], by_name: bool = False) ->
     for r, (number, cells) in enumerate(table.rows):
         for c, column in enumerate(columns):
             probability[r, c] = _probability(cells[column], f"{path}, row {number} (ID {ids[r]}), column '{codes[c]}'")
-    return Predictions(ids, probability, path, tuple(number for number, _ in table.rows))
+    return Predictions(ids, probability, path, tuple(number for number, _ in table.rows), table.stamp)
 
 
-def write_predictions(path: Path, ids: Sequence[str], probability: ArrayLike, codes: Sequence[str]) -> None:
+def write_predictions(
+    path: Path, ids: Sequence[str], probability: ArrayLike, codes: Sequence[str], stamp: str | None = None
+) -> None:
     """Writes the submission file, whole or not at all. Reading it back gives the same float64 numbers.
 
     Args:
@@ -116,6 +125,7 @@ def write_predictions(path: Path, ids: Sequence[str], probability: ArrayLike, co
         ids: n patients, in the order to write.
         probability: (n, C) in [0, 1].
         codes: C labels.
+        stamp: of a leaky protocol, written as a first line that begins with '#'; the challenge refuses such a file.
 
     Raises:
         DataError: no space, no permission.
@@ -129,6 +139,8 @@ def write_predictions(path: Path, ids: Sequence[str], probability: ArrayLike, co
     if len(set(ids)) != len(ids):
         raise ValueError("an id is repeated")
     with aside(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+        if stamp:
+            stream.write(f"# {stamp}\n")
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow([ID, *codes])
         writer.writerows(
@@ -149,6 +161,9 @@ def read_table(path: Path) -> Table:
         raise DataError(f"{path} is neither .csv nor .xlsx; save it as one of them")
     rows = _workbook_rows(path) if suffix in WORKBOOKS else _csv_rows(path)
     filled = [(number, cells) for number, cells in enumerate(rows, start=1) if any(cells)]
+    stamp = None
+    if filled and filled[0][1][0].startswith(STAMP):
+        stamp = ", ".join(cell for cell in filled.pop(0)[1] if cell).removeprefix("# ")
     if not filled:
         raise DataError(f"{path} is empty: it needs a header row and one row per patient")
     _, header = filled[0]
@@ -164,7 +179,7 @@ def read_table(path: Path) -> Table:
     for number, cells in filled[1:]:
         if len(cells) != len(header):
             raise DataError(f"{path}, row {number} has {len(cells)} cells, the header has {len(header)}; mend the row")
-    return Table(path, header, tuple(filled[1:]))
+    return Table(path, header, tuple(filled[1:]), stamp)
 
 
 def _csv_rows(path: Path) -> list[tuple[str, ...]]:

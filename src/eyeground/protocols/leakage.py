@@ -70,6 +70,11 @@ def measure(
     )
 
 
+def elsewhere(stamped: str) -> str:
+    """The stamp of a number that a model trained under a leaky protocol got on photographs of another split."""
+    return f"{stamped}; the model was trained under this protocol and is judged on other photographs here"
+
+
 def _both_ways(pair: Mapping[str, Any]) -> tuple[tuple[str, str], tuple[str, str]]:
     return (pair["a"], pair["b"]), (pair["b"], pair["a"])
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import tomli_w
 
-from eyeground.errors import DataError, UsageError, nearest
+from eyeground.errors import DataError, LeakError, UsageError, nearest
 from eyeground.files import digest
 from eyeground.records import SIDES, Cohort, Eye, Visit
 from eyeground.settings import fill, plain, read_toml
@@ -80,6 +80,10 @@ class Protocol:
         """The content as plain values; `test_share` is left out of a k-fold."""
         return plain(self)
 
+    def brief(self) -> dict[str, Any]:
+        """What a result tells of its protocol."""
+        return {"name": self.name, "version": self.version, "hash": self.hash, "leaky": self.leaky}
+
     def to_toml(self) -> str:
         """The content as TOML, to be edited and given as a file."""
         return tomli_w.dumps(self.to_dict())
@@ -89,6 +93,26 @@ class Protocol:
         ours, theirs = self.to_dict(), other.to_dict()
         return tuple(key for key in dict.fromkeys([*ours, *theirs]) if ours.get(key) != theirs.get(key))
 
+    def require_allowed(self, allow_leaky: bool, what: str) -> None:
+        """Raises `LeakError` when the protocol is leaky and that was not allowed; `what` names what was made under it.
+
+        Args:
+            what: such as 'the split'.
+        """
+        if self.leaky and not allow_leaky:
+            raise LeakError(
+                f"{what} was made under {self.name}, which keeps patients and duplicates apart on purpose; "
+                "--allow-leaky goes on all the same and stamps every number"
+            )
+
+    def require_layout(self, layout: str) -> None:
+        """Raises `UsageError` when the protocol is meant for other cohorts."""
+        if self.layouts and layout not in self.layouts:
+            raise UsageError(
+                f"protocol {self.name} is for the layout {' or '.join(self.layouts)}, not {layout}; "
+                "patient-80-20 takes any"
+            )
+
     def view(self, cohort: Cohort) -> Cohort:
         """The cohort as this protocol sees it; give it the cohort as it was read.
 
@@ -96,14 +120,8 @@ class Protocol:
         same; the patient stays.
 
         Raises:
-            UsageError: the protocol is for other layouts.
             DataError: nothing is left.
         """
-        if self.layouts and cohort.layout not in self.layouts:
-            raise UsageError(
-                f"protocol {self.name} is for the layout {' or '.join(self.layouts)}, not {cohort.layout}; "
-                "patient-80-20 takes any"
-            )
         visits: Iterable[Visit] = cohort.visits
         if self.unit == "photograph":
             visits = (self._alone(visit, eye) for visit in visits for eye in visit.listed())

@@ -84,6 +84,12 @@ class Bundle:
         """Evidence, in logit units, that the pictures draw at full strength; one number for all labels."""
         return float(self.metrics["evidence_scale"])
 
+    @property
+    def stamp(self) -> str | None:
+        """What a leaky protocol wrote into the bundle; None in one that was trained under a clean protocol."""
+        found: str | None = self.config["data"].get("stamp")
+        return found
+
     def threshold_values(self) -> list[float]:
         """The frozen thresholds in vocabulary order."""
         return [float(self.thresholds["values"][code]) for code in self.vocabulary.codes]

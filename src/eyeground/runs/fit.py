@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from torch import nn
 
 from eyeground import DISCLAIMER, __version__
 from eyeground.batches import VisitSet
+from eyeground.cohorts.part_counts import part_counts
 from eyeground.errors import DataError, UsageError
 from eyeground.files import digest, sha256_of
 from eyeground.images.prepare import Preprocessing
@@ -42,7 +43,8 @@ Say = Callable[[str], None]
 class Plan:
     """What a training run is asked to do.
 
-    `mirrored`: the bundle answers with the mean over a visit and its mirror image; training itself does not change.
+    `cohort` is as it was read. `mirrored`: the bundle answers with the mean over a visit and its mirror image; training
+    itself does not change. `allow_leaky`: go on where the split is of a leaky protocol; every number is stamped.
     """
 
     cohort: Cohort
@@ -54,6 +56,12 @@ class Plan:
     machine: Machine
     out: Path
     mirrored: bool = False
+    allow_leaky: bool = False
+
+    @property
+    def stamp(self) -> str | None:
+        """What goes with every number of this run; None unless the split's protocol is leaky."""
+        return self.split.stamp(self.fold)
 
 
 def fit(plan: Plan, track: Track, say: Say, tensorboard: bool = False) -> Path:
@@ -63,14 +71,18 @@ def fit(plan: Plan, track: Track, say: Say, tensorboard: bool = False) -> Path:
         the bundle's folder.
 
     Raises:
-        LeakError: a patient or photograph of the training part is also in the validation or test part.
+        LeakError: a patient or photograph of the training part is also in the validation or test part (unless the split
+            is of a leaky protocol and that was allowed).
         DataError, UsageError, TrainingError: with one sentence each.
     """
     parts = plan.split.fold(plan.fold)
+    require_no_leak(plan.split, parts, plan.allow_leaky)
+    plan = replace(plan, cohort=plan.split.protocol.view(plan.cohort))
     unknown = plan.split.check_against(plan.cohort)
     if unknown:
         say(f"{len(unknown)} visits with images are not in the split and take no part: {', '.join(unknown[:5])}")
-    require_no_leak(plan.split, parts)
+    if plan.stamp:
+        say(f"warning: {plan.stamp}")
     recipe = plan.recipe
     preprocessing = Preprocessing(size=recipe.size, enhance=recipe.enhance)
     chosen = set(parts.train + parts.val)
@@ -106,8 +118,14 @@ def fit(plan: Plan, track: Track, say: Say, tensorboard: bool = False) -> Path:
     return folder
 
 
-def require_no_leak(split: Split, parts: Parts) -> None:
-    """Raises `LeakError` when a patient or photograph of the training part is in the validation or test part."""
+def require_no_leak(split: Split, parts: Parts, allow_leaky: bool = False) -> None:
+    """Raises `LeakError` when a patient or photograph of the training part is in the validation or test part.
+
+    A leaky protocol parts them on purpose; it is refused unless it is allowed, and then not audited.
+    """
+    split.protocol.require_allowed(allow_leaky, "the split")
+    if split.protocol.leaky:
+        return
     train_prints = split.fingerprints_of(parts.train)
     for other in (parts.val, parts.test):
         found = audit(train_prints, split.fingerprints_of(other), same_cohort=True)
@@ -152,7 +170,7 @@ def _job(plan: Plan, parts: Parts, preprocessing: Preprocessing) -> Job:
     weights = Path(getattr(plan.config, "trunk_weights", ""))
     described["labels"] = digest(labels)[:12]
     key = digest([described, photographs, preprocessing.digest, sha256_of(weights) if weights.is_file() else None])
-    return Job(plan.method, plan.config, plan.recipe, plan.cohort.vocabulary, described, key, plan.out)
+    return Job(plan.method, plan.config, plan.recipe, plan.cohort.vocabulary, described, key, plan.out, plan.stamp)
 
 
 def _precision(fabric: Any) -> str:
@@ -171,7 +189,7 @@ class _Tensorboard:
 
     def add(self, row: dict[str, Any]) -> None:
         for name, value in row.items():
-            if value is not None:
+            if isinstance(value, int | float):
                 self.writer.add_scalar(name, value, row["epoch"])
         self.writer.flush()
 
@@ -196,6 +214,7 @@ def _write(
     probability = calibration.apply(found.visit_logits)
     chosen = choose(truth, known, probability, vocabulary, recipe.threshold_rule)
     values = [one.value for one in chosen]
+    stamp = {"stamp": plan.stamp} if plan.stamp else {}
     place = {"part": "val", "split_hash": plan.split.hash, "fold": plan.fold, "n": len(validation)}
     tables = {
         "config.toml": {
@@ -206,6 +225,8 @@ def _write(
                 "layout": plan.cohort.layout,
                 "fold": plan.fold,
                 "split_hash": plan.split.hash,
+                "protocol": plan.split.protocol.brief(),
+                **stamp,
                 "train_visits": len(training),
                 "precision": fabric._precision.precision,
                 "processes": fabric.world_size,
@@ -223,8 +244,10 @@ def _write(
             "labels": [one.to_dict() for one in chosen],
         },
         "metrics.json": {
+            **stamp,
             **place,
             "note": "on the part that chose epoch, calibration and thresholds: optimistic",
+            "parts": {"train": _people(plan.cohort, training), "val": _people(plan.cohort, validation)},
             "validation": judge(truth, known, probability, vocabulary, values),
             "evidence_scale": evidence_scale(found.evidence, [label.visit == "all" for label in vocabulary.labels]),
         },
@@ -234,6 +257,17 @@ def _write(
         plan.split.save(aside / "split.json")
         weights = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
         (aside / "weights.safetensors").write_bytes(save(weights, {"eyeground": __version__}))
+
+
+def _people(cohort: Cohort, held: VisitSet) -> dict[str, Any]:
+    """Who was learnt from or chosen on, with the labels as they were used; see `part_counts`."""
+    visits = {visit.id: visit for visit in cohort.visits}
+    rows = zip(held.ids, held.labels.tolist(), held.known.tolist(), strict=True)
+    used = []
+    for name, values, known in rows:
+        states = (int(value) if here else None for value, here in zip(values, known, strict=True))
+        used.append(replace(visits[name], labels=tuple(states)))
+    return part_counts(used, cohort.vocabulary)
 
 
 def _portable(config: Any) -> dict[str, Any]:
@@ -264,14 +298,16 @@ def license_text() -> str:
 
 def _card(plan: Plan, calibration: Calibration, n_train: int, n_val: int) -> str:
     """What a reader must know before using the model; only what the run itself proves."""
+    stamped = f"\n**{plan.stamp}.**\n" if plan.stamp else ""
     return f"""# Model card
 
 {DISCLAIMER}
-
+{stamped}
 | | |
 |---|---|
 | made by | eyeground {__version__}, method `{plan.method}` |
 | trained on | {n_train} visits (`{plan.cohort.layout}`), split {plan.split.hash[:12]}, fold {plan.fold} |
+| protocol | {plan.split.protocol.name}, hash {plan.split.protocol.hash[:12]} |
 | labels | {", ".join(f"{label.code} {label.name}" for label in plan.cohort.vocabulary.labels)} |
 | input | colour fundus photographs, left and right, cropped to the field of view, {plan.recipe.size} px |
 | epoch, temperature and thresholds chosen on | {n_val} validation visits (temperature {calibration.temperature:.2f}) |

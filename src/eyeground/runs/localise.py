@@ -68,11 +68,11 @@ def localise(model: Model, asked: Asked, place: Place, track: Track, say: Callab
         DataError: no masks, none on these visits, or a mask of another size than its photograph.
     """
     bundle = model.bundle
-    masks = find_masks(asked.cohort)
     unseen = choose(bundle, asked, place.workers, track, say)
     prepared = prepare_visits(unseen.visits, bundle.preprocessing, place.cache_path(), place.workers, track)
     for text in prepared.unreadable:
         say(f"left out: {text}")
+    masks = find_masks(unseen.cohort)
     found = model.predict(prepared.visits, [prepared.eyes[visit.id] for visit in prepared.visits], evidence=True)
     if found.evidence is None or found.eye_logits is None:
         raise UsageError(f"method {bundle.config['method']['name']} has no evidence maps of single eyes")
@@ -94,6 +94,7 @@ def localise(model: Model, asked: Asked, place: Place, track: Track, say: Callab
         "tolerance": TOLERANCE,
         "everywhere": EVERYWHERE,
         "leak_audit": unseen.audit,
+        **({"stamp": unseen.stamp} if unseen.stamp else {}),
         **rates(pointings, bundle.vocabulary.codes),
     }
     return Localisation(record, pointings)

@@ -56,6 +56,8 @@ def read_visit(model: Model, request: Request) -> Result:
     if request.left is None and request.right is None:
         raise DataError("both eyes are '-': give at least one photograph")
     pair, eyes, warnings = _eyes(request, model.bundle.preprocessing)
+    if model.bundle.stamp:
+        warnings.insert(0, f"The model was trained under a leaky protocol. {model.bundle.stamp}.")
     blank: tuple[None, ...] = (None,) * len(model.bundle.vocabulary)
     listed = [Eye(side, "", None, blank) if entry else None for side, entry in zip(SIDES, pair, strict=True)]
     visit = Visit("visit", "visit", (listed[0], listed[1]), blank, request.age, request.sex)

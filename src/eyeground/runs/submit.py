@@ -49,6 +49,8 @@ def submit(model: Model, order: Order, place: Place, track: Track, say: Callable
     blank: tuple[None, ...] = (None,) * len(model.bundle.vocabulary)
     visits = [_visit(name, found[name], blank) for name in ids]
     bundle = model.bundle
+    if bundle.stamp:
+        say(f"the model was trained under a leaky protocol: {bundle.stamp}")
     prepared = prepare_visits(visits, bundle.preprocessing, place.cache_path(), place.workers, track)
     for text in prepared.unreadable:
         say(f"can't be read: {text}")

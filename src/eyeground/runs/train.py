@@ -41,6 +41,7 @@ class Job:
     """What decides the result of a training run.
 
     `described` says it in words, `digest` covers that and the data: labels, photographs, preprocessing, trunk weights.
+    `stamp` is a leaky protocol's, and goes into every row of the log.
     """
 
     method: str
@@ -50,6 +51,7 @@ class Job:
     described: dict[str, Any]
     digest: str
     folder: Path
+    stamp: str | None = None
 
 
 class Trainee:
@@ -132,7 +134,13 @@ def train(
             scores = _validate(job, trainee.average, validation, fabric)
         except (torch.OutOfMemoryError, RuntimeError) as error:
             raise _memory(error, job.recipe) from error
-        row = {"epoch": trainee.epoch + 1, **losses, **scores, "seconds": round(time.perf_counter() - started, 1)}
+        row: dict[str, Any] = {
+            "epoch": trainee.epoch + 1,
+            **losses,
+            **scores,
+            "seconds": round(time.perf_counter() - started, 1),
+        }
+        row = {**row, **({"stamp": job.stamp} if job.stamp else {})}
         judged = [old["select"] for old in trainee.history if old["select"] is not None]
         score = scores["select"]  # None where no label has both kinds: then the latest weights are kept
         if job.recipe.select == "last" or score is None or score > max(judged, default=-1.0):

@@ -9,6 +9,7 @@ from typing import Any
 from eyeground.errors import DataError, LeakError
 from eyeground.leaks import Fingerprint, audit, fingerprints
 from eyeground.progress import Track
+from eyeground.protocols.leakage import elsewhere
 from eyeground.records import Cohort, Visit
 from eyeground.runs.bundle import Bundle
 from eyeground.runs.chosen import chosen_on
@@ -21,18 +22,23 @@ class Asked:
 
     Without `split` and `part` every visit with an image; with one of them the missing other is the bundle's own split,
     or its test part. `other_cohort`: patient ids here have nothing to do with those of the training data.
+    `allow_leaky`: go on where split and model were made under a leaky protocol; what comes of it is stamped.
     """
 
     cohort: Cohort
     split: Split | None = None
     part: str | None = None
     other_cohort: bool = False
+    allow_leaky: bool = False
 
 
 @dataclass(frozen=True)
 class Unseen:
     """The visits and their photographs' fingerprints, where they come from, the photographs that are not on disk any
-    more, and the leak audit's record."""
+    more, the cohort as the split's protocol sees it, and the leak audit's record.
+
+    `stamp` is a leaky protocol's, None elsewhere.
+    """
 
     visits: Sequence[Visit]
     split: Split | None
@@ -40,13 +46,19 @@ class Unseen:
     gone: tuple[str, ...]
     audit: dict[str, Any]
     prints: tuple[Fingerprint, ...]
+    cohort: Cohort
+    stamp: str | None = None
+
+
+_Visits = tuple[Split | None, str, Cohort, Sequence[Visit]]
 
 
 def choose(bundle: Bundle, asked: Asked, workers: int, track: Track, say: Callable[[str], None]) -> Unseen:
     """The visits asked for, after the leak audit.
 
     Raises:
-        LeakError: a visit's patient or photograph was in training (unless the part asked for is training itself).
+        LeakError: a visit's patient or photograph was in training (unless the part asked for is training itself, or
+            both split and model are of one leaky protocol and that was allowed).
         DataError: another vocabulary, or photographs that are not those of the split.
     """
     cohort = asked.cohort
@@ -55,26 +67,28 @@ def choose(bundle: Bundle, asked: Asked, workers: int, track: Track, say: Callab
         raise DataError(
             f"the bundle answers {ours}, the cohort {cohort.root} has {theirs}; judge it on the same labels"
         )
-    split, part, visits = _visits(bundle, asked, say)
+    split, part, cohort, visits = _visits(bundle, asked, say)
     prints = fingerprints(visits, workers, track)
     gone = _against_split(split, part, prints, bundle)
     for name in gone:
         say(f"not there any more: {name}")
-    return Unseen(visits, split, part, gone, _audit(bundle, asked, part, prints), tuple(prints))
+    record, stamp = _audit(bundle, asked, split, part, prints)
+    return Unseen(visits, split, part, gone, record, tuple(prints), cohort, stamp)
 
 
-def _visits(bundle: Bundle, asked: Asked, say: Callable[[str], None]) -> tuple[Split | None, str, Sequence[Visit]]:
-    """The visits asked for, the split they come from, and the part's name."""
+def _visits(bundle: Bundle, asked: Asked, say: Callable[[str], None]) -> _Visits:
+    """The visits asked for, with the split they come from, the part's name, and the cohort as the protocol sees it."""
     cohort = asked.cohort
     if asked.split is None and asked.part is None:
-        return None, "all", cohort.with_images()
+        return None, "all", cohort, cohort.with_images()
     split = asked.split or Split.load(bundle.split)
-    part = asked.part or "test"
+    split.protocol.require_allowed(asked.allow_leaky, "the split")
+    part, cohort = asked.part or "test", split.protocol.view(cohort)
     unknown = split.check_against(cohort)
     if unknown:
         say(f"{len(unknown)} visits with images are not in the split and are not judged: {', '.join(unknown[:5])}")
     wanted = set(split.fold(_fold(bundle, split)).part(part))
-    return split, part, [visit for visit in cohort.with_images() if visit.id in wanted]
+    return split, part, cohort, [visit for visit in cohort.with_images() if visit.id in wanted]
 
 
 def _fold(bundle: Bundle, split: Split) -> int:
@@ -106,24 +120,42 @@ def _against_split(split: Split | None, part: str, prints: Sequence[Fingerprint]
     return tuple(one.name for key, one in known.items() if key not in there)
 
 
-def _audit(bundle: Bundle, asked: Asked, part: str, prints: Sequence[Fingerprint]) -> dict[str, Any]:
-    """The leak audit as a record. Parts that hold training visits on purpose are stamped; a leak elsewhere fails."""
+def _audit(
+    bundle: Bundle, asked: Asked, split: Split | None, part: str, prints: Sequence[Fingerprint]
+) -> tuple[dict[str, Any], str | None]:
+    """The leak audit as a record, and the stamp of a leaky protocol.
+
+    Parts that hold training visits on purpose are stamped, and so is the very split of a leaky protocol that the model
+    was made on (`_visits` saw to it that this was allowed); a leak elsewhere fails.
+    """
     own = Split.load(bundle.split)
     parts = own.fold(int(bundle.config["data"]["fold"]))
     trained = own.fingerprints_of(parts.train + (() if part == "val" else parts.val))
     same = not asked.other_cohort and _family(own.layout) == _family(asked.cohort.layout)
     found = audit(trained, prints, same_cohort=same)
-    record = found.to_dict()
+    record, fold = found.to_dict(), int(bundle.config["data"]["fold"])
+    own_leaky = split is not None and split.hash == own.hash and own.protocol.leaky
     on_purpose = part in ("train", "all") and (asked.split is not None or asked.part is not None)
-    if on_purpose and not found.passed:
-        record["stamp"] = f"part '{part}' holds training visits: these numbers say how well the model remembers"
+    stamps = [_stamp(own, fold, split, _fold(bundle, split) if split else 0)]
+    remembered = on_purpose and not found.passed
+    if remembered:
+        stamps.append(f"part '{part}' holds training visits: these numbers say how well the model remembers")
     elif part == "val":
-        record["stamp"] = "the validation part chose epoch, calibration and thresholds: these numbers are optimistic"
+        stamps.append("the validation part chose epoch, calibration and thresholds: these numbers are optimistic")
+    if not remembered and not own_leaky:
         found.require()
-    else:
-        found.require()
+    if not remembered and part != "val":
         _require_unchosen(bundle, asked, prints)
-    return record
+    told = [one for one in stamps if one]
+    return record | ({"stamp": "; ".join(told)} if told else {}), stamps[0]
+
+
+def _stamp(own: Split, fold: int, split: Split | None, number: int) -> str | None:
+    """The leaky protocol's stamp: that of the split judged on, else of the model's own; None where both are clean."""
+    if split is not None and split.protocol.leaky:
+        return split.stamp(number)
+    stamped = own.stamp(fold)
+    return elsewhere(stamped) if stamped else None
 
 
 def _require_unchosen(bundle: Bundle, asked: Asked, prints: Sequence[Fingerprint]) -> None:
