@@ -1,4 +1,4 @@
-"""What was judged, and where the calls go wrong: which label is called where which is true, and the worst misses by row."""
+"""What was judged, and where the calls go wrong: which label is called where which is true, and the worst misses."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ def labels(judgement: Mapping[str, Any]) -> Forest:
     means = tuple(Mark(judgement[key], bounds.get(key), why.get(key, "")) for key in ("macro_auc", "macro_ap"))
     rows.append(Row(f"Mean of {judgement['macro_n']} labels", ("", ""), means, strong=True))
     auc = axis("AUC", [row.marks[0] for row in rows], 0.5)
-    return Forest("", ("positive", "n"), (auc, axis("Average precision", [], None)), tuple(rows))
+    return Forest("", ("positive", "visits"), (auc, axis("Average precision", [], None)), tuple(rows))
 
 
 def subgroups(by: Mapping[str, Any], names: Mapping[str, str], floor: int) -> list[Forest]:
@@ -125,7 +125,7 @@ def subgroups(by: Mapping[str, Any], names: Mapping[str, str], floor: int) -> li
         ]
         drawn = [row.marks[0] for row in told if row.marks]
         axes = (axis("AUC", drawn, 0.5), Axis("Sensitivity", 0, 1, None), Axis("Specificity", 0, 1, None))
-        forests.append(Forest(names.get(code, code), ("positive", "n"), axes, tuple(told)))
+        forests.append(Forest(names.get(code, code), ("positive", "visits"), axes, tuple(told)))
     return forests
 
 

@@ -25,6 +25,17 @@ from eyeground.report.judged_plots import drawn
 PACKAGES = ("numpy", "opencv-python-headless", "matplotlib", "torch", "timm")
 
 
+def _versions() -> dict[str, str]:
+    """Of eyeground, Python and the packages that numbers depend on, as far as they are installed."""
+    found = {"eyeground": __version__, "python": sys.version.split()[0]}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
 @dataclass(frozen=True)
 class Curves:
     """What is drawn and not in the judgement: curves by label, and which label was called where which was true."""
@@ -42,18 +53,7 @@ class About:
     facts: Mapping[str, str] = field(default_factory=dict)
     json_file: str = ""
     created: str = field(default_factory=lambda: datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
-    versions: Mapping[str, str] = field(default_factory=lambda: versions())
-
-
-def versions() -> dict[str, str]:
-    """Of eyeground, Python and the packages that numbers depend on, as far as they are installed."""
-    found = {"eyeground": __version__, "python": sys.version.split()[0]}
-    for name in PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+    versions: Mapping[str, str] = field(default_factory=_versions)
 
 
 def curves_of(sheet: Sheet) -> Curves:
@@ -82,13 +82,16 @@ def write_html(judgement: Mapping[str, Any], curves: Curves, gallery: Gallery, a
         raise ValueError(f"{len(judgement['per_class'])} labels were judged, but there are {len(curves.labels)} curves")
     names = {row["code"]: row["name"] for row in judgement["per_class"]}
     cut = judgement.get("subgroups") or {"by": [], "suppressed_below": 0}
+    plots = drawn(judgement, curves.labels)
+    absent = {"points": not judgement["details"]["operating"], "refusing": not plots["refusing"]}
     return _template().render(
         j=judgement,
+        contents=[(at, name) for at, name in judged_words.CONTENTS if not absent.get(at)],
         about=about,
         names=names,
         rows=list(zip(judgement["per_class"], curves.labels, strict=True)),
         bounds=_bounds(judgement),
-        plots=drawn(judgement, curves.labels),
+        plots=plots,
         called=curves.called,
         labels=forest.labels(judgement),
         subgroups=[(by, forest.subgroups(by, names, cut["suppressed_below"])) for by in cut["by"]],

@@ -9,7 +9,18 @@ from eyeground.metrics.curves import LabelCurves
 from eyeground.report.forest import named, said
 from eyeground.report.words import percent, sentence, when
 
-__all__ = ["HEADLINES", "facts", "number", "percent", "sentence", "summary", "undefined", "warnings", "when"]
+__all__ = [
+    "CONTENTS",
+    "HEADLINES",
+    "facts",
+    "number",
+    "percent",
+    "sentence",
+    "summary",
+    "undefined",
+    "warnings",
+    "when",
+]
 
 FEW = 10
 """Positives below which a label's numbers are called shaky."""
@@ -32,6 +43,23 @@ HEADLINES = (
 )
 
 
+CONTENTS = (
+    ("numbers", "Numbers"),
+    ("labels", "Label by label"),
+    ("roc", "ROC"),
+    ("pr", "Precision and recall"),
+    ("calibration", "Calibration"),
+    ("decision", "Decision curves"),
+    ("calls", "Right and wrong calls"),
+    ("points", "Operating points"),
+    ("subgroups", "Subgroups"),
+    ("refusing", "Abstaining"),
+    ("gallery", "Worst misses"),
+    ("notes", "How it was done"),
+)
+"""Anchors and names of the page's sections; operating points and abstaining are not on every page."""
+
+
 def number(value: float | None) -> str:
     """Three decimals; a dash where undefined."""
     return said(value)
@@ -50,12 +78,16 @@ def facts(judgement: Mapping[str, Any], given: Mapping[str, str]) -> list[tuple[
     if "part" in judgement:
         eyes = "only visits with both eyes" if judgement["both_eyes_only"] else "visits with one eye too"
         found.append(("Part", f"{judgement['part']}; {eyes}"))
+    if "protocol" in judgement:
+        found.append(
+            ("Protocol", ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in judgement["protocol"].items()))
+        )
     bounds = judgement.get("intervals")
     people = f", {bounds['patients']} patients" if bounds else ""
     found.append(("Judged", f"{judgement['n']} visits{people}, {len(judgement['per_class'])} labels"))
     if "probabilities" in judgement:
         what = "with each threshold mapped to 0.5" if judgement["probabilities"] == "mapped" else "as calibrated"
-        found.append(("Probabilities", f"{what}; thresholds frozen in the bundle"))
+        found.append(("Probabilities", what))
     if "leak_audit" in judgement:
         verdict = "passed" if judgement["leak_audit"]["passed"] else "FAILED"
         found.append(("Leak audit", f"{verdict}: {judgement['leak_audit']['text']}"))
@@ -83,9 +115,12 @@ def warnings(judgement: Mapping[str, Any]) -> list[str]:
             f"{alone['visits']} visits are judged by one eye; {alone['labels_of_the_unseen_eye']} of them have a label "
             "that only the other eye can bear out"
         )
-    lacking = len(judgement["per_class"]) - judgement["macro_n"]
+    lacking = [row["code"] for row in judgement["per_class"] if not (row["n_pos"] and row["n_neg"])]
     if lacking:
-        found.append(f"means are over {judgement['macro_n']} labels: {lacking} lack a positive or a negative")
+        found.append(
+            f"means are over {judgement['macro_n']} labels, without those that lack a positive or a negative: "
+            f"{', '.join(lacking)}"
+        )
     few = [f"{row['code']} ({row['n_pos']})" for row in judgement["per_class"] if 0 < row["n_pos"] < FEW]
     if few:
         found.append(f"fewer than {FEW} positives, so read the interval before the number: {', '.join(few)}")

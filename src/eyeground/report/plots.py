@@ -16,11 +16,12 @@ import numpy as np
 from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from eyeground.metrics.curves import LabelCurves
 from eyeground.metrics.proportions import wilson
 
+Array = NDArray[np.float64]
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#7a8594"
 INK, FAINT = "#1b2430", "#4c5867"
 SIDE = (3.1, 2.75)
@@ -96,12 +97,13 @@ def decision(curves: LabelCurves, name: str, alt: str) -> Markup:
     found = curves.decision
     last = min(1.0, max(0.2, float(np.ceil(10 * curves.highest)) / 10))
     here = found.threshold <= last
-    top = max(float(found.model[here].max()), float(found.everyone[0]), 0.01) * 1.12
+    model, everyone = 100 * found.model[here], 100 * found.everyone[here]
+    top = max(float(model.max()), float(everyone[0]), 1.0) * 1.12
     with mpl.rc_context(SETTINGS):
-        figure, axes = _axes("threshold probability", "net benefit")
+        figure, axes = _axes("threshold probability", "net benefit per 100")
         axes.axhline(0, color=GREY, linewidth=1.0)
-        axes.plot(found.threshold[here], found.everyone[here], color=ORANGE, linewidth=1.3, linestyle=(0, (2, 1.5)))
-        axes.plot(found.threshold[here], found.model[here], color=BLUE, linewidth=1.7)
+        axes.plot(found.threshold[here], everyone, color=ORANGE, linewidth=1.3, linestyle=(0, (2, 1.5)))
+        axes.plot(found.threshold[here], model, color=BLUE, linewidth=1.7)
         axes.set_xlim(0, last)
         axes.set_ylim(-0.25 * top, top)
         if curves.threshold <= last:
@@ -114,12 +116,12 @@ def refusing(points: Sequence[Mapping[str, Any]], name: str, alt: str) -> Markup
     with mpl.rc_context(SETTINGS):
         figure, axes = _axes("visits answered, the most certain first (%)", "share (%)", (5.6, 3.1))
         answered = [100 * one["answered"] for one in points]
-        for key, colour, dashes, name in (
+        for key, colour, dashes, title in (
             ("missed", ORANGE, (0, (4, 1.5)), "missed positives"),
             ("error", BLUE, "-", "wrong calls"),
         ):
             values = [np.nan if one[key] is None else 100 * one[key] for one in points]
-            axes.plot(answered, values, color=colour, linestyle=dashes, linewidth=1.7, label=name)
+            axes.plot(answered, values, color=colour, linestyle=dashes, linewidth=1.7, label=title)
         axes.set_xlim(0, 100)
         axes.set_ylim(bottom=0)
         axes.legend(loc="best")
@@ -134,7 +136,7 @@ def _dot() -> dict[str, Any]:
 def _axes(across: str, up: str, size: tuple[float, float] = SIDE) -> tuple[Figure, Axes]:
     figure = Figure(figsize=size)
     width, height = size
-    left, low, right, high = 0.58 / width, 0.46 / height, 1 - 0.1 / width, 1 - 0.1 / height
+    left, low, right, high = 0.6 / width, 0.46 / height, 1 - 0.14 / width, 1 - 0.14 / height
     axes = figure.add_axes((left, low, right - left, high - low))
     axes.set_xlabel(across)
     axes.set_ylabel(up)
@@ -145,7 +147,7 @@ def _axes(across: str, up: str, size: tuple[float, float] = SIDE) -> tuple[Figur
 
 def _square(across: str, up: str, top: float = 1.0) -> tuple[Figure, Axes]:
     """Two axes from 0 to the same end."""
-    figure, axes = _axes(across, up, (SIDE[0], SIDE[0] - 0.12))  # the box itself is square
+    figure, axes = _axes(across, up, (SIDE[0], SIDE[0] - 0.14))  # the box itself is square
     ticks = np.linspace(0, top, 5) if top == 1 else np.arange(0, top + 1e-9, 0.1 if top <= 0.5 else 0.2)
     for ticked, limit in ((axes.set_xticks, axes.set_xlim), (axes.set_yticks, axes.set_ylim)):
         ticked(ticks, [f"{tick:g}" for tick in np.round(ticks, 2)])
@@ -153,17 +155,16 @@ def _square(across: str, up: str, top: float = 1.0) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _steps(recall: ArrayLike, precision: ArrayLike) -> tuple[list[float], list[float]]:
-    """Corners of the steps that keep each precision back to the recall before it."""
-    across, up, before = [], [], 0.0
-    for r, p in zip(np.asarray(recall, float), np.asarray(precision, float), strict=True):
-        across += [before, r]
-        up += [p, p]
-        before = r
-    return across, up
+def _steps(recall: ArrayLike, precision: ArrayLike) -> tuple[Array, Array]:
+    """Corners of the steps that keep each precision back to the recall before it, up to where all are found."""
+    values = np.asarray(recall, float)
+    shown = 1 + int(np.argmax(values >= 1))  # what follows lies straight below
+    ends, heights = values[:shown], np.asarray(precision, float)[:shown]
+    starts = np.concatenate([[0.0], ends[:-1]])
+    return np.column_stack([starts, ends]).ravel(), np.repeat(heights, 2)
 
 
-def _thin(across: ArrayLike, up: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+def _thin(across: ArrayLike, up: ArrayLike) -> tuple[Array, Array]:
     """The same curve on the grid, without points that repeat or lie on a straight line."""
     points = np.round(np.column_stack([np.asarray(across, float), np.asarray(up, float)]) * FINE)
     points = points[np.concatenate([[True], (np.diff(points, axis=0) != 0).any(axis=1)])]
@@ -175,7 +176,7 @@ def _thin(across: ArrayLike, up: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _svg(figure: Figure, name: str, alt: str) -> Markup:
-    """The figure as an SVG element that scales with its place, told to screen readers by `alt`; ids begin with `name`."""
+    """The figure as an SVG element that scales with its place, told by `alt`; its ids begin with `name`."""
     stream = io.StringIO()
     figure.savefig(stream, format="svg", transparent=True, metadata=NOTHING)
     text = stream.getvalue()
