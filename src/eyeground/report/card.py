@@ -14,8 +14,8 @@ from eyeground.errors import DataError
 from eyeground.files import digest, disk_errors, write_json, write_text
 from eyeground.report.card_input import Evaluation, Run, _json, read_run
 from eyeground.report.card_tables import Table, subgroup_tables, tables_of
-from eyeground.report.checklists import as_data, as_markdown, bullets, load_checklist, safe
-from eyeground.report.facts import Fact
+from eyeground.report.checklists import as_data, as_markdown, bullets, load_checklist
+from eyeground.report.facts import Fact, safe
 from eyeground.report.facts_judged import judged_facts
 from eyeground.report.facts_model import model_facts
 from eyeground.report.facts_training import training_facts

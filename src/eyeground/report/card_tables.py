@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from eyeground.metrics.reasons import INFINITE
 from eyeground.report.card_input import Evaluation
-from eyeground.report.facts import bounded, count, number
+from eyeground.report.facts import bounded, count, number, safe
 from eyeground.report.facts_judged import row_bounds
 
 Row = tuple[str, ...]
@@ -44,13 +45,13 @@ class Table:
     def markdown(self) -> str:
         """A pipe table with its title, source and notes."""
         lines = [
-            f"**{self.title}** (source: `{self.source}`)",
+            f"**{safe(self.title)}** (source: `{self.source}`)",
             "",
             _pipes(self.columns),
             _pipes(["---"] * len(self.columns)),
         ]
         lines += [_pipes(row) for row in self.rows]
-        return "\n".join([*lines, *(f"\n{note}" for note in self.notes)])
+        return "\n".join([*lines, *(f"\n{safe(note)}" for note in self.notes)])
 
 
 def tables_of(one: Evaluation) -> tuple[Table, ...]:
@@ -69,6 +70,8 @@ def _overall(one: Evaluation) -> Table:
     columns = ("all labels together", f"value ({level})", "a blank sheet", "prevalences")
     notes = [f"n = {count(data['n'], 'visit')}; macro means are over {count(data['macro_n'], 'label')}."]
     notes += _reasons(data.get("undefined"), [key for key, _ in OVERALL if key in data and data[key] is None])
+    if "log_loss" in baselines.get("all_zeros", {}) and baselines["all_zeros"]["log_loss"] is None:
+        notes.append(f"Undefined: log_loss of a blank sheet: {INFINITE}.")
     return _table(one, "all labels", one.name, columns, rows, notes)
 
 
@@ -118,9 +121,10 @@ def mean_said(bins: Sequence[dict[str, Any]]) -> float | None:
 
 
 def subgroup_tables(one: Evaluation) -> tuple[Table, ...]:
-    """A table per trait: macro AUC of each group, and the AUC, sensitivity and specificity of each label in it."""
-    found = one.data.get("subgroups")
-    return tuple(_subgroup(one, by, found["suppressed_below"]) for by in found["by"]) if found else ()
+    """Two tables per trait: AUC, sensitivity and specificity of each label in each group, and the largest gaps."""
+    found = one.data.get("subgroups") or {"by": []}
+    tables = ([_subgroup(one, by, found["suppressed_below"]), *_gaps(one, by)] for by in found["by"])
+    return tuple(table for each in tables for table in each)
 
 
 def _subgroup(one: Evaluation, by: dict[str, Any], below: int) -> Table:
@@ -139,20 +143,32 @@ def _subgroup(one: Evaluation, by: dict[str, Any], below: int) -> Table:
             cells = [bounded(row[key], row.get(f"{key}_interval")) for key in keys]
             rows.append((str(group["group"]), row["code"], str(row["n"]), str(row["n_pos"]), *cells))
             notes += _row_reasons(row, keys, str(group["group"]))
-    notes.append(f"Suppressed: fewer than {below}. Not known of {by['unknown']} visits. From {by['source']}.")
-    notes += _gap_notes(by)
+    notes.append(
+        f"Suppressed: fewer than {below} with or without the label. From {by['source']}; not known of "
+        f"{count(by['unknown'], 'visit')}."
+    )
+    if by.get("macro_labels"):
+        notes.append(f"All: the mean over the labels that every compared group has ({', '.join(by['macro_labels'])}).")
     where = f"{one.name}#subgroups.by"
     columns = ("group", "label", "n", "n_pos", "AUC", "sensitivity", "specificity")
     return _table(one, f"by {by['title'].lower()}", where, columns, rows, notes)
 
 
-def _gap_notes(by: dict[str, Any]) -> Iterator[str]:
+def _gaps(one: Evaluation, by: dict[str, Any]) -> Iterator[Table]:
+    """The largest gap between two groups for every measure that has one; none where no two groups can be compared."""
     largest = by.get("largest_gap") or {}
-    found = [("macro AUC", largest.get("macro_auc"))]
-    found += [(f"{gap['code']} {gap['measure']}", gap) for gap in largest.get("per_class") or []]
-    for name, gap in found:
-        if gap:
-            yield f"Largest gap, {name}: {gap['best']} over {gap['worst']} by {bounded(gap['gap'], gap['interval'])}."
+    macro = largest.get("macro_auc")
+    found = [("all", "macro AUC", macro)] if macro else []
+    found += [(gap["code"], gap["measure"], gap) for gap in largest.get("per_class") or []]
+    rows = []
+    for code, measure, gap in found:
+        p = number(gap["p_holm"]) if gap.get("p_holm") is not None else "not told"
+        rows.append((code, measure, str(gap["best"]), str(gap["worst"]), bounded(gap["gap"], gap["interval"]), p))
+    if rows:
+        columns = ("label", "measure", "best group", "worst group", "gap", "p after Holm")
+        where = f"{one.name}#subgroups.by"
+        notes = ["The best and the worst were picked after looking."]
+        yield _table(one, f"largest gaps by {by['title'].lower()}", where, columns, rows, notes)
 
 
 def _table(
@@ -179,4 +195,4 @@ def _reasons(undefined: dict[str, str] | None, missing: Sequence[str], where: st
 
 
 def _pipes(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+    return f"| {' | '.join(safe(cell).replace('|', chr(92) + '|') for cell in cells)} |"

@@ -14,7 +14,7 @@ from itertools import groupby
 from typing import Any, Literal
 
 from eyeground import DISCLAIMER
-from eyeground.report.facts import Fact
+from eyeground.report.facts import Fact, safe
 from eyeground.report.kept import block
 from eyeground.settings import fill
 
@@ -138,8 +138,3 @@ def bullets(one: Fact) -> list[str]:
     where = ", ".join(f"`{source}`" for source in one.sources)
     lines = [f"- {safe(line)}" for line in one.lines]
     return [*lines[:-1], f"{lines[-1]} ({where})"]
-
-
-def safe(text: str) -> str:
-    """Text of files that can't begin a tag or a mark of the authors' blocks, on one line."""
-    return " ".join(text.replace("<", "&lt;").split())

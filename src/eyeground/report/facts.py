@@ -66,3 +66,8 @@ def bounded(value: float | None, bounds: Iterable[float] | None) -> str:
 def count(many: int, what: str) -> str:
     """'1 visit', '2 visits', '1,917 visits'."""
     return f"{many:,} {what}" if many == 1 else f"{many:,} {what}s"
+
+
+def safe(text: str) -> str:
+    """Text of files that can't begin a tag or a mark of the authors' blocks, on one line."""
+    return " ".join(text.replace("<", "&lt;").split())

@@ -10,6 +10,8 @@ from eyeground.report.facts import Fact, bounded, count, fact
 from eyeground.report.facts_training import people
 
 Line = Callable[[Evaluation, Run], str | None]
+CLUSTERS = ("camera", "device", "site", "centre", "center", "clinic", "hospital", "country")
+"""Names of groupings that are clusters in TRIPOD's sense; sex and age are not."""
 NAMES = {
     "macro_auc": "macro AUC",
     "macro_ap": "macro AP",
@@ -134,11 +136,23 @@ def _subgroups(one: Evaluation, run: Run) -> str | None:
 
 def _gaps(one: Evaluation, run: Run) -> str | None:
     told = []
-    for by in one.data.get("subgroups", {}).get("by", []):
+    for by in (one.data.get("subgroups") or {}).get("by", []):
         gap = (by.get("largest_gap") or {}).get("macro_auc")
         if gap:
             told.append(f"{by['title']}: {gap['best']} over {gap['worst']} by {bounded(gap['gap'], gap['interval'])}")
     return f"largest gap of macro AUC: {'; '.join(told)}." if told else None
+
+
+def _clusters(one: Evaluation, run: Run) -> str | None:
+    told = []
+    for by in (one.data.get("subgroups") or {}).get("by", []):
+        if by["name"].lower() in CLUSTERS:
+            gap = (by.get("largest_gap") or {}).get("macro_auc")
+            said = (
+                f"largest gap of macro AUC {bounded(gap['gap'], gap['interval'])}" if gap else "no two can be compared"
+            )
+            told.append(f"{by['title']} ({', '.join(str(group['group']) for group in by['groups'])}): {said}")
+    return f"{'; '.join(told)}." if told else None
 
 
 def _groups(one: Evaluation, run: Run) -> str | None:
@@ -202,6 +216,7 @@ LINES: dict[str, tuple[Line, str]] = {
     "judged.intervals": (_intervals, "intervals"),
     "judged.subgroups": (_subgroups, "subgroups"),
     "judged.gaps": (_gaps, "subgroups"),
+    "judged.clusters": (_clusters, "subgroups.by"),
     "judged.groups": (_groups, "details.by_label_count"),
     "judged.one_eye": (_one_eye, "one_eye"),
     "judged.internal": (_internal, "split_hash"),

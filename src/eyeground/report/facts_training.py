@@ -36,9 +36,10 @@ def _recipe(run: Run) -> Iterator[Fact]:
     known = {key: method[key] for key in ("loss", "pos_weight") if key in method}
     if known:
         said = [f"{key} = {value}" for key, value in known.items()]
-        plain = known == {"loss": "bce", "pos_weight": "none"}
-        text = f"Class imbalance: {', '.join(said)}{': rare labels weigh no more than others' if plain else ''}."
-        yield fact("training.imbalance", text, "config.toml#method")
+        yield fact("training.imbalance", f"Class imbalance: {', '.join(said)}.", "config.toml#method")
+        if known == {"loss": "bce", "pos_weight": "none"}:
+            text = "Nothing was done about class imbalance: rare labels weigh no more than others."
+            yield fact("training.unweighted", text, "config.toml#method.pos_weight")
     if "device" in data:
         text = f"Trained on {data['device']}, precision {data['precision']}, processes: {data['processes']}."
         yield fact("training.machine", text, "config.toml#data")
@@ -62,8 +63,8 @@ def _split(run: Run) -> Iterator[Fact]:
         alone = sum(seen == 1 for seen in _per_visit(readable).values())
         people = len({one[1] for one in rows[name]})
         lines.append(
-            f"{word}: {count(len(of[name]), 'visit')} of {count(people, 'patient')}, "
-            f"{count(len(readable), 'readable photograph')}, {count(alone, 'visit')} with one only."
+            f"{word} part: {count(len(of[name]), 'visit')} of {count(people, 'patient')}, "
+            f"{count(len(readable), 'readable photograph')}, {count(alone, 'visit')} with one of them only."
         )
     lines.append(f"Trained on {count(data['train_visits'], 'visit')}.")
     where = f"split.json#folds.{run.fold}"
