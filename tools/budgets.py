@@ -37,7 +37,8 @@ LIGHT = (
     *("cohorts", "images", "splits", "protocols", "leaks", "same_eye", "metrics", "phantom"),
     *("explain.paint", "report", "runs.bundle"),
     *("cli.main", "cli.console", "cli.tables", "cli.cohort_options", "cli.cohort_check", "cli.cohort_describe"),
-    *("cli.cohort_split", "cli.score", "cli.compare", "runs.compare", "cli.card", "cli.listing", "cli.doctor", "cli.phantom"),
+    *("cli.cohort_split", "cli.protocol_list", "cli.protocol_show", "cli.protocol_check", "cli.score", "cli.compare"),
+    *("runs.compare", "cli.card", "cli.listing", "cli.doctor", "cli.phantom"),
 )
 """Modules and packages that start without torch. A command may import torch when called, the others never."""
 HEAVY = ("torch", "torchvision", "timm", "lightning", "safetensors.torch")

@@ -29,6 +29,7 @@ from eyeground.records import Cohort, Visit
 
 VERSION = 2
 """Of the file. Version 1 told no protocol and is still read."""
+PARTS = ("train", "val", "test")
 ASSIGNMENT = 1
 """Version of what `Split.hash` covers; it names the assignment, whatever else the file tells."""
 
@@ -62,7 +63,7 @@ class Parts:
         """`train`, `val`, `test` or `all`. Raises `UsageError` for another name."""
         if name == "all":
             return self.train + self.val + self.test
-        if name not in ("train", "val", "test"):
+        if name not in PARTS:
             raise UsageError(f"no part '{name}' in a split (there are train, val, test, all)")
         ids: tuple[str, ...] = getattr(self, name)
         return ids

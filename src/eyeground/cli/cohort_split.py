@@ -1,4 +1,4 @@
-"""`eyeground cohort split`: patients into folds, grouped by patient and duplicate photographs."""
+"""`eyeground cohort split`: patients into folds, grouped by patient and duplicate photographs, or by a protocol."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from eyeground import leaks
 from eyeground.cli.cohort_options import CohortSource
 from eyeground.cli.console import out, parse, print_json, track, warn
 from eyeground.cohorts.known import read_known_duplicates
-from eyeground.leaks import Pair
+from eyeground.errors import UsageError
+from eyeground.leaks import Fingerprint, Pair
+from eyeground.protocols import Protocol, find_protocol
+from eyeground.protocols.remake import remake
 from eyeground.records import Cohort
-from eyeground.splits import Scheme, Split, find_all_duplicates, make_split
-
-PARTS = ("train", "val", "test")
+from eyeground.splits import PARTS, Scheme, Split, find_all_duplicates, make_split
 
 
 @dataclass(frozen=True)
@@ -31,16 +32,22 @@ class MakeSplit:
     """
 
     source: tyro.conf.OmitArgPrefixes[CohortSource]
-    out: Path
+    out: Path | None = None
     """Where to write the split, a JSON file."""
-    folds: int = 3
-    """Number of folds; 1 for a hold-out."""
+    protocol: str | None = None
+    """A named protocol or a .toml file that says all of what follows; `eyeground protocol list` names them."""
+    allow_leaky: bool = False
+    """Take a leaky protocol, such as image-80-20-leaky; every number that comes of it is stamped."""
+    verify: Path | None = None
+    """Write nothing: make this split again from the cohort, name what differs; code 2 when anything does."""
+    folds: int | None = None
+    """Number of folds; 1 for a hold-out. Default 3."""
     seed: int = 0
     """Breaks ties; the same seed gives the same split."""
-    test_share: float = 0.2
-    """Hold-out only: share of the visits that are tested on."""
-    val_share: float = 0.1
-    """Share of all visits for validation (thresholds, calibration, early stopping)."""
+    test_share: float | None = None
+    """Hold-out only: share of the visits that are tested on. Default 0.2."""
+    val_share: float | None = None
+    """Share of all visits for validation (thresholds, calibration, early stopping). Default 0.1."""
     known_duplicates: Path | None = None
     """CSV of duplicates known beforehand: patient_id, eye, neardup_group, identical_group."""
     json: bool = False
@@ -50,9 +57,57 @@ class MakeSplit:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Writes the split and prints sizes, labels per part, duplicates and the hash."""
+    """Writes the split and prints sizes, labels per part, duplicates and the hash; or verifies one."""
     config = parse(MakeSplit, argv, "cohort split")
+    if config.verify is not None:
+        return _verify(config, config.verify)
+    protocol, scheme = _asked(config)
     cohort = config.source.read()
+    if protocol is not None:
+        protocol.require_layout(cohort.layout)
+        cohort = protocol.view(cohort)
+    prints, pairs = _photographs(config, cohort)
+    split = make_split(cohort, prints, protocol or scheme, config.seed, pairs)
+    assert config.out is not None
+    split.save(config.out)
+    for stamp in filter(None, map(split.stamp, range(len(split.folds)))):
+        warn(stamp)
+    if config.json:
+        print_json(summary(split, cohort) | {"out": str(config.out)})
+    else:
+        _show(split, cohort, pairs)
+        out.print(f"protocol {split.protocol.name}, hash {split.protocol.hash}", markup=False)
+        out.print(f"{config.out}: hash {split.hash}", markup=False)
+    return 0
+
+
+def _asked(config: MakeSplit) -> tuple[Protocol | None, Scheme]:
+    """The protocol asked for, or the scheme of the flags. Raises `UsageError` for flags that contradict each other."""
+    if config.out is None:
+        raise UsageError("--out is missing: where shall the split go? (or --verify SPLIT to make one again)")
+    given = _given(config)
+    scheme = Scheme(**{"folds": 3, "test_share": 0.2, "val_share": 0.1, **given})
+    if config.protocol is None:
+        return None, scheme
+    if given:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise UsageError(
+            f"--protocol {config.protocol} and {flags} contradict each other: the protocol says that; leave the flag "
+            f"out, or edit what eyeground protocol show {config.protocol} prints and give that file"
+        )
+    protocol = find_protocol(config.protocol)
+    protocol.require_allowed(config.allow_leaky, f"--protocol {config.protocol}")
+    return protocol, scheme
+
+
+def _given(config: MakeSplit) -> dict[str, Any]:
+    """The flags of the scheme that were given."""
+    values = {name: getattr(config, name) for name in ("folds", "test_share", "val_share")}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _photographs(config: MakeSplit, cohort: Cohort) -> tuple[tuple[Fingerprint, ...], list[Pair]]:
+    """Fingerprints and duplicates, the listed ones too."""
     prints = leaks.fingerprints(cohort.visits, config.workers, track)
     unreadable = [one.name for one in prints if not one.signature]
     if unreadable:
@@ -64,15 +119,38 @@ def main(argv: Sequence[str]) -> int:
         pairs += known
         if absent:
             warn(f"not here, though {config.known_duplicates.name} lists them: {_few(absent)}")
-    scheme = Scheme(config.folds, config.test_share, config.val_share)
-    split = make_split(cohort, prints, scheme, config.seed, pairs)
-    split.save(config.out)
+    return prints, pairs
+
+
+def _verify(config: MakeSplit, path: Path) -> int:
+    """Makes a split again and prints what differs; 2 when anything does."""
+    names = ("out", "protocol", "known_duplicates", "folds", "test_share", "val_share")
+    given = [f"--{name.replace('_', '-')}" for name in names if getattr(config, name) is not None]
+    if config.seed or given:
+        told = ", ".join([*given, *(["--seed"] if config.seed else [])])
+        raise UsageError(f"--verify takes protocol, seed and listed duplicates from the split itself; leave out {told}")
+    split = Split.load(path)
+    split.protocol.require_allowed(config.allow_leaky, str(path))
+    cohort = split.protocol.view(config.source.read())
+    if cohort.vocabulary.codes != split.vocabulary:
+        split.check_against(cohort)
+    prints, pairs = _photographs(config, cohort)
+    found = remake(split, cohort, prints, pairs)
     if config.json:
-        print_json(summary(split, cohort) | {"out": str(config.out)})
+        print_json(found | {"split": str(path), "split_hash": split.hash, "protocol": split.protocol.brief()})
     else:
-        _show(split, cohort, pairs)
-        out.print(f"{config.out}: hash {split.hash}", markup=False)
-    return 0
+        for line in found["differences"]:
+            out.print(line, markup=False)
+        versions = found["made_with"]
+        if not found["same"] and versions["there"] != versions["here"]:
+            out.print(f"made with {_versions(versions['there'])}; here {_versions(versions['here'])}", markup=False)
+        verdict = "made again, the same" if found["same"] else "differs"
+        out.print(f"{path} ({split.protocol.name}, seed {split.seed}): {verdict}; hash {found['hash']}", markup=False)
+    return 0 if found["same"] else 2
+
+
+def _versions(made_with: dict[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in made_with.items()) or "versions that it does not tell"
 
 
 def _few(names: Sequence[str]) -> str:
@@ -92,6 +170,8 @@ def summary(split: Split, cohort: Cohort) -> dict[str, Any]:
         folds.append(parts)
     return {
         "hash": split.hash,
+        "protocol": split.protocol.brief(),
+        **_leaks(split),
         "seed": split.seed,
         "scheme": split.scheme,
         "visits": len(split.folds[0].part("all")),
@@ -99,6 +179,14 @@ def summary(split: Split, cohort: Cohort) -> dict[str, Any]:
         "duplicates": list(split.duplicates),
         "folds": folds,
     }
+
+
+def _leaks(split: Split) -> dict[str, Any]:
+    """What a leaky protocol lets through, a row per fold; nothing for any other."""
+    if not split.protocol.leaky:
+        return {}
+    numbers = range(len(split.folds))
+    return {"leaks": [split.leak(one).to_dict() for one in numbers], "stamps": [split.stamp(one) for one in numbers]}
 
 
 def _show(split: Split, cohort: Cohort, pairs: Sequence[Pair]) -> None:
