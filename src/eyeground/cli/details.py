@@ -132,7 +132,7 @@ def _label_sets(found: dict[str, Any]) -> Table:
         f"label sets that promise {found['level']:.0%}: patients whose truth was in the set ({visits['uncertain']} "
         f"are uncertain in some label, {visits['abstained']} that or badly photographed)"
     )
-    table = _table(title, "ill", "in the set", "95%", "healthy", "in the set", "95%", "uncertain")
+    table = _table(title, "ill", "in the set", "95%", "well", "in the set", "95%", "unsure")
     for row in found["per_class"]:
         if "coverage" not in row:
             table.add_row(row["code"], *["–"] * 7)
