@@ -46,12 +46,12 @@ class Mark:
 
 @dataclass(frozen=True)
 class Row:
-    """`strong` rows are means; `note` stands where a row has no marks (a suppressed cell)."""
+    """`kind` is "mean", "heading" or ""; `note` stands where a row has no marks (a suppressed cell)."""
 
     name: str
     counts: tuple[str, ...]
     marks: tuple[Mark, ...] = ()
-    strong: bool = False
+    kind: str = ""
     note: str = ""
 
 
@@ -95,18 +95,18 @@ def labels(judgement: Mapping[str, Any]) -> Forest:
         rows.append(Row(named(row), (str(row["n_pos"]), str(row["n"])), marks))
     why = judgement["undefined"]
     means = tuple(Mark(judgement[key], bounds.get(key), why.get(key, "")) for key in ("macro_auc", "macro_ap"))
-    rows.append(Row(f"Mean of {judgement['macro_n']} labels", ("", ""), means, strong=True))
+    rows.append(Row(f"Mean of {judgement['macro_n']} labels", ("", ""), means, kind="mean"))
     auc = axis("AUC", [row.marks[0] for row in rows], 0.5)
     return Forest("", ("positive", "visits"), (auc, axis("Average precision", [], None)), tuple(rows))
 
 
 def subgroups(by: Mapping[str, Any], names: Mapping[str, str], floor: int) -> list[Forest]:
-    """One subgrouping as plots: macro AUC of its groups, then AUC, sensitivity and specificity label by label.
+    """One subgrouping as two plots: macro AUC of its groups; and AUC, sensitivity and specificity label by label.
 
     Args:
         by: one of `judgement["subgroups"]["by"]`.
         names: label names by code.
-        floor: cells with fewer positives are suppressed.
+        floor: cells with fewer positives or negatives are suppressed.
     """
     rows = []
     for group in by["groups"]:
@@ -114,19 +114,19 @@ def subgroups(by: Mapping[str, Any], names: Mapping[str, str], floor: int) -> li
         counts = (str(group["n"]), str(group["patients"]), str(group["macro_n"]))
         rows.append(Row(str(group["group"]), counts, (mark,)))
     top = axis("macro AUC", [row.marks[0] for row in rows], 0.5)
-    forests = [Forest("Macro AUC", ("visits", "patients", "labels"), (top,), tuple(rows))]
-    codes = list(dict.fromkeys(row["code"] for group in by["groups"] for row in group["per_class"]))
-    for code in codes:
-        told = [
-            _cell(str(group["group"]), row, floor)
-            for group in by["groups"]
-            for row in group["per_class"]
-            if row["code"] == code
-        ]
-        drawn = [row.marks[0] for row in told if row.marks]
-        axes = (axis("AUC", drawn, 0.5), Axis("Sensitivity", 0, 1, None), Axis("Specificity", 0, 1, None))
-        forests.append(Forest(names.get(code, code), ("positive", "visits"), axes, tuple(told)))
-    return forests
+    cells = [(str(group["group"]), row) for group in by["groups"] for row in group["per_class"]]
+    below: list[Row] = []
+    for code in dict.fromkeys(row["code"] for _, row in cells):
+        told = [_cell(name, row, floor) for name, row in cells if row["code"] == code]
+        nothing = not any(row.marks for row in told)
+        note = f"suppressed in every group: fewer than {floor} positives or negatives" if nothing else ""
+        below += [Row(names.get(code, code), (), note=note, kind="heading"), *([] if nothing else told)]
+    auc = axis("AUC", [row.marks[0] for row in below if row.marks], 0.5)
+    axes = (auc, Axis("Sensitivity", 0, 1, None), Axis("Specificity", 0, 1, None))
+    return [
+        Forest("", ("visits", "patients", "labels"), (top,), tuple(rows)),
+        Forest("Label by label", ("positive", "visits"), axes, tuple(below)),
+    ]
 
 
 def _cell(group: str, row: Mapping[str, Any], floor: int) -> Row:

@@ -83,7 +83,11 @@ def write_html(judgement: Mapping[str, Any], curves: Curves, gallery: Gallery, a
     names = {row["code"]: row["name"] for row in judgement["per_class"]}
     cut = judgement.get("subgroups") or {"by": [], "suppressed_below": 0}
     plots = drawn(judgement, curves.labels)
-    absent = {"points": not judgement["details"]["operating"], "refusing": not plots["refusing"]}
+    absent = {
+        "points": not judgement["details"]["operating"],
+        "refusing": not plots["refusing"],
+        "sets": "label_sets" not in judgement,
+    }
     return _template().render(
         j=judgement,
         contents=[(at, name) for at, name in judged_words.CONTENTS if not absent.get(at)],

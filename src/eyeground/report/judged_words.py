@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from eyeground.metrics.curves import LabelCurves
+from eyeground.metrics.label_logic import in_words
 from eyeground.report.forest import named, said
 from eyeground.report.words import percent, sentence, when
 
@@ -53,11 +54,12 @@ CONTENTS = (
     ("calls", "Right and wrong calls"),
     ("points", "Operating points"),
     ("subgroups", "Subgroups"),
+    ("sets", "Label sets"),
     ("refusing", "Abstaining"),
     ("gallery", "Worst misses"),
     ("notes", "How it was done"),
 )
-"""Anchors and names of the page's sections; operating points and abstaining are not on every page."""
+"""Anchors and names of the page's sections; operating points, label sets and abstaining are not on every page."""
 
 
 def number(value: float | None) -> str:
@@ -115,6 +117,7 @@ def warnings(judgement: Mapping[str, Any]) -> list[str]:
             f"{alone['visits']} visits are judged by one eye; {alone['labels_of_the_unseen_eye']} of them have a label "
             "that only the other eye can bear out"
         )
+    found += in_words(judgement.get("label_logic", {}))
     lacking = [row["code"] for row in judgement["per_class"] if not (row["n_pos"] and row["n_neg"])]
     if lacking:
         found.append(

@@ -28,7 +28,7 @@ SIDE = (3.1, 2.75)
 """Inches of a small plot; shown about 250 pixels wide."""
 FINE = 400
 """Curves are drawn on a grid of so many steps a side: finer than a screen shows, and no curve grows with the cohort."""
-SETTINGS = {
+SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "eyeground",
     "font.size": 9.5,
