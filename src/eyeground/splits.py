@@ -167,7 +167,7 @@ def make_split(
     grouping = {visit.id: visit.id for visit in visits} if protocol.leaky else leaks.groups(prints, found)
     labels = _label_matrix(visits)
     if protocol.stratify == "nothing":
-        labels = labels[:, :0]
+        labels = np.zeros_like(labels[:, :1])
     folds, together = _deal_all(visits, labels, grouping, scheme, seed)
     core = _core(cohort.layout, cohort.vocabulary.codes, scheme.to_dict(), seed, folds, together)
     return Split(
