@@ -217,6 +217,10 @@ def test_evaluations_of_other_bundles_and_edited_ones_are_refused(made: Made, ju
     refused(lambda data: data["per_class"].reverse(), "altered: its labels O")
     refused(lambda data: data.pop("bundle"), "not the judgement of a bundle")
     refused(lambda data: data.update(macro_auc=float("nan")), "not valid JSON: NaN")
+    refused(lambda data: data["per_class"][1].update(auc="high"), r"per_class\.1\.auc is not a number or null")
+    refused(lambda data: data["intervals"].update(macro_auc=[1]), r"intervals\.macro_auc is not two numbers or null")
+    refused(lambda data: data["per_class"][0].pop("threshold"), r"no per_class\.0\.threshold")
+    refused(lambda data: data.update(bundle=3), "bundle is not a table")
     with pytest.raises(DataError, match=r"has no evaluation\.json"):
         write_card(made.bundle, [made.bundle], tmp_path / "out")
     with pytest.raises(UsageError, match="twice"):

@@ -10,10 +10,8 @@ from typing import Any
 
 from eyeground.errors import BundleError, DataError, UsageError
 from eyeground.files import sha256_of
+from eyeground.report.card_shape import misfits
 from eyeground.runs.bundle import Bundle, load_bundle
-
-WANTED = ("n", "per_class", "bundle", "leak_audit", "part", "cohort", "probabilities")
-"""What `evaluation.json` has had from the first format on."""
 
 
 @dataclass(frozen=True)
@@ -123,11 +121,9 @@ def _once(stamps: Sequence[str]) -> tuple[str, ...]:
 
 def _belongs(path: Path, data: Any, bundle: Bundle) -> None:
     """Raises `DataError` when a file is no evaluation of this bundle."""
-    lacking = [key for key in WANTED if not isinstance(data, dict) or key not in data]
-    if lacking:
-        raise DataError(
-            f"{path} is not the judgement of a bundle (no {', '.join(lacking)}); `eyeground evaluate --out` writes one"
-        )
+    wrong = next(misfits(data), None)
+    if wrong:
+        raise DataError(f"{path} is not the judgement of a bundle ({wrong}); `eyeground evaluate --out` writes one")
     theirs, made_from = data["bundle"].get("digest"), bundle.metrics.get("made_from") or {}
     if theirs != bundle.digest:
         if theirs and theirs == made_from.get("digest"):

@@ -105,7 +105,7 @@ def _calibration(one: Evaluation) -> Iterator[Table]:
     rows, notes = [], []
     for row in one.data["per_class"]:
         bounds = row_bounds(one.data, row["code"])
-        said = mean_said(bins[row["code"]])
+        said = mean_said(bins.get(row["code"], []))
         share = row["n_pos"] / row["n"] if row["n"] else None
         cells = [bounded(row[key], bounds.get(key)) for key in ("ece", "brier")]
         rows.append((row["code"], str(row["n"]), str(row["n_pos"]), number(said), number(share), *cells))
