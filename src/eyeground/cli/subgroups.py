@@ -32,9 +32,9 @@ def tables(found: dict[str, Any]) -> Iterator[RenderableType]:
         yield _macro(found)
         yield from _shown(found)
         yield Text(
-            f"n<{found['suppressed_below']}: suppressed, fewer positive or negative patients. Macro AUCs are over the "
-            f"labels shown in every group.\nA gap's {found['level']:.0%} interval allows for the pair having been "
-            "picked as the farthest apart."
+            f"n<{found['suppressed_below']}: suppressed, fewer positive or negative patients.\n"
+            "A macro AUC is over the labels shown in every group that shows any.\n"
+            f"A gap's {found['level']:.0%} interval knows that the pair was picked as the farthest apart."
         )
     for line in found.get("left_out", []):
         yield Text(f"not parted by {line}")
@@ -90,13 +90,11 @@ def _shown(found: dict[str, Any]) -> Iterator[RenderableType]:
         yield Text("No label is shown in two groups: there are no gaps of labels.")
         return
     shown = [(name, gap) for name, gap in gaps if gap["p_holm"] <= 1 - found["level"]]
-    tests = f"{len(gaps)} gaps of labels in AUC, sensitivity and specificity"
+    tests = f"{len(gaps)} gaps of labels in AUC, sensitivity, specificity"
     if not shown:
-        yield Text(f"Of {tests} none can be told from chance (Holm).")
+        yield Text(f"{tests}: none beyond chance (Holm).")
         return
-    table = _table(
-        f"of {tests}, those told from chance", "", "", "best", "worst", "gap", f"{found['level']:.0%}", "p, Holm"
-    )
+    table = _table(f"{tests}: beyond chance", "", "", "best", "worst", "gap", f"{found['level']:.0%}", "p, Holm")
     _spaced(table)
     for name, gap in shown:
         table.add_row(name, gap["code"], LONG[gap["measure"]][:5].rstrip(), *_words(gap))
