@@ -69,9 +69,10 @@ def number(value: float | None) -> str:
 
 def facts(judgement: Mapping[str, Any], given: Mapping[str, str]) -> list[tuple[str, str]]:
     """What was judged, as pairs of heading and text."""
-    found = list(given.items())
+    found = []
     if "bundle" in judgement:
         found.append(("Model", f"method {judgement['bundle']['method']}, bundle {judgement['bundle']['digest'][:16]}…"))
+    found += given.items()
     if "cohort" in judgement:
         one = judgement["cohort"]
         found.append(
@@ -81,9 +82,9 @@ def facts(judgement: Mapping[str, Any], given: Mapping[str, str]) -> list[tuple[
         eyes = "only visits with both eyes" if judgement["both_eyes_only"] else "visits with one eye too"
         found.append(("Part", f"{judgement['part']}; {eyes}"))
     if "protocol" in judgement:
-        found.append(
-            ("Protocol", ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in judgement["protocol"].items()))
-        )
+        one = judgement["protocol"]
+        leaky = "LEAKY" if one["leaky"] else "not leaky"
+        found.append(("Protocol", f"{one['name']}, version {one['version']}, {leaky}, {one['hash'][:16]}…"))
     bounds = judgement.get("intervals")
     people = f", {bounds['patients']} patients" if bounds else ""
     found.append(("Judged", f"{judgement['n']} visits{people}, {len(judgement['per_class'])} labels"))
