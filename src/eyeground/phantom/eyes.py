@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from eyeground.phantom.traits import Anatomy, Camera, Difficulty
-
-T = TypeVar("T", Anatomy, Camera)
+from eyeground.phantom.traits import Anatomy, Camera, Difficulty, rounded
 
 # Median pixel values of the field of view in 600 of ODIR-5K's training photographs: red is about log-normal (natural
 # log, 0 to 255); a quarter of the cameras show the retina orange, almost without blue, the others brown, pink or grey.
@@ -61,7 +57,7 @@ class Shared:
         """One eye of this patient, and one photograph of it."""
         a, c = self.anatomy, self.camera
         cup = float(np.clip(a.cup_ratio * rng.normal(1, 0.05), 0.1, 0.6))
-        anatomy = dataclasses.replace(
+        anatomy = replace(
             a,
             disc_x=a.disc_x * rng.normal(1, 0.015),
             disc_y=a.disc_y + rng.normal(0, 0.015),
@@ -77,7 +73,7 @@ class Shared:
         )
         light = rng.normal(1, 0.06)
         tone = np.exp(rng.normal(0, 0.025, 3)) * light
-        camera = dataclasses.replace(
+        camera = replace(
             c,
             offset_x=rng.normal(0, 0.006),
             offset_y=rng.normal(0, 0.006),
@@ -96,7 +92,7 @@ class Shared:
             dust=int(rng.poisson(c.dust * 0.5)),
             seed=int(rng.integers(2**31)),
         )
-        return _rounded(anatomy), _rounded(camera)
+        return rounded(anatomy), rounded(camera)
 
 
 def _camera(rng: np.random.Generator, old: float, faults: float) -> Camera:
@@ -137,12 +133,3 @@ def _colour(rng: np.random.Generator, spread: float) -> tuple[float, float, floa
     ratio = float(np.clip(_GREEN_BY_RED[orange][0] + _GREEN_BY_RED[orange][1] * green, 0.36, 0.8))
     share = float(np.clip(_BLUE_BY_GREEN[orange][0] + _BLUE_BY_GREEN[orange][1] * blue, 0.08, min(0.78, 0.56 / ratio)))
     return red, ratio * red, share * ratio * red
-
-
-def _rounded(record: T) -> T:
-    """The record with its numbers at five decimals, as the truth file keeps them."""
-    values = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
-    plain: dict[str, Any] = {
-        k: round(float(v), 5) if isinstance(v, float | np.floating) else v for k, v in values.items()
-    }
-    return dataclasses.replace(record, **plain)

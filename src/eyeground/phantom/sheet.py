@@ -8,10 +8,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from eyeground.errors import DataError
-from eyeground.files import aside
 from eyeground.phantom.canvas import Bytes
 from eyeground.phantom.cohort import IMAGES, read_truth
+from eyeground.phantom.tiles import outlined, tile, write_rows
 
 _TILE, _ACROSS = 256, 8
 _ANATOMY = {"disc": (255, 255, 255), "cup": (160, 255, 255), "fovea": (255, 160, 255)}
@@ -38,31 +37,16 @@ def contact_sheet(folder: Path, patients: int = 20) -> Path:
     for start in range(0, len(eyes), _ACROSS):
         tiles = [_tiles(folder, eye) for eye in eyes[start : start + _ACROSS]]
         tiles += [(np.zeros((_TILE, _TILE, 3), np.uint8),) * 2] * (_ACROSS - len(tiles))
-        rows += [np.hstack([plain for plain, _ in tiles]), np.hstack([outlined for _, outlined in tiles])]
-    path = folder / "sheet.png"
-    ok, data = cv2.imencode(".png", np.vstack(rows))
-    assert ok
-    with aside(path) as temporary:
-        temporary.write_bytes(data.tobytes())
-    return path
+        rows += [np.hstack([plain for plain, _ in tiles]), np.hstack([drawn for _, drawn in tiles])]
+    return write_rows(rows, folder / "sheet.png")
 
 
 def _tiles(folder: Path, eye: dict[str, Any]) -> tuple[Bytes, Bytes]:
     name = Path(eye["file"]).stem
-    plain = _tile(folder / IMAGES / eye["file"], cv2.IMREAD_COLOR)
-    outlined = plain.copy()
-    for mask_name, colour in (_ANATOMY | _LABELS).items():
-        if mask_name in eye["masks"]:
-            small = _tile(folder / "masks" / mask_name / f"{name}.png", cv2.IMREAD_GRAYSCALE)
-            edges, _ = cv2.findContours((small > 60).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-            cv2.drawContours(outlined, edges, -1, colour, 1)
+    plain = tile(folder / IMAGES / eye["file"], (_TILE, _TILE))
+    colours = {mask: colour for mask, colour in (_ANATOMY | _LABELS).items() if mask in eye["masks"]}
+    masks = {folder / "masks" / mask / f"{name}.png": colour for mask, colour in colours.items()}
+    drawn = outlined(plain, masks, above=60)
     words = f"{name} {' '.join(eye['labels'])}: {eye['keywords'][-1]}"
     cv2.putText(plain, words[:44], (4, 10), cv2.FONT_HERSHEY_SIMPLEX, 0.33, (255, 255, 255), 1, cv2.LINE_AA)
-    return plain, outlined
-
-
-def _tile(path: Path, mode: int) -> Bytes:
-    image = cv2.imread(str(path), mode)
-    if image is None:
-        raise DataError(f"{path} is missing or can't be read: delete the folder and make the cohort again")
-    return np.asarray(cv2.resize(image, (_TILE, _TILE), interpolation=cv2.INTER_AREA), np.uint8)
+    return plain, drawn

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, TypeVar
 
 from eyeground.records import Side
+
+Record = TypeVar("Record", bound=Any)
 
 Subtype = Literal["dry", "pcv", "wet"]
 """Age-related macular degeneration: dry, polypoidal choroidal vasculopathy, wet."""
@@ -152,3 +154,9 @@ def field_point(camera: Camera, x: float, y: float) -> tuple[float, float]:
     """A retinal point seen from the centre of the field (nasal, down), in field radii."""
     cos, sin = math.cos(camera.rotation), math.sin(camera.rotation)
     return cos * x - sin * y + camera.fovea_x, sin * x + cos * y + camera.fovea_y
+
+
+def rounded(record: Record) -> Record:
+    """A record with its numbers at five decimals, as the truth file keeps them."""
+    values = {field.name: getattr(record, field.name) for field in fields(record)}
+    return replace(record, **{k: round(float(v), 5) for k, v in values.items() if isinstance(v, float)})

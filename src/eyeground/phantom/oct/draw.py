@@ -5,17 +5,14 @@ The chance comes from the eye's own seed and from nothing the photograph uses.
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any, TypeVar
+from dataclasses import replace
 
 import numpy as np
 
 from eyeground.phantom.oct import lesions
 from eyeground.phantom.oct.section import Section
 from eyeground.phantom.oct.traits import Exposure, Lesion, ScanTraits, Tissue
-from eyeground.phantom.traits import Difficulty, EyeTraits
-
-T = TypeVar("T", Tissue, Exposure, Lesion)
+from eyeground.phantom.traits import Difficulty, EyeTraits, rounded
 
 
 def draw(eye: EyeTraits, section: Section, oedema: bool, difficulty: Difficulty) -> ScanTraits:
@@ -29,10 +26,10 @@ def draw(eye: EyeTraits, section: Section, oedema: bool, difficulty: Difficulty)
         found = lesions.wet(own, section, difficulty)
     elif eye.amd == "pcv":
         found = lesions.polypoidal(own, section, difficulty)
-        tissue = dataclasses.replace(tissue, choroid_um=1.25 * tissue.choroid_um)
+        tissue = replace(tissue, choroid_um=1.25 * tissue.choroid_um)
     if oedema:
         found += lesions.oedema(own, section, difficulty)
-    return ScanTraits(_rounded(tissue), _rounded(exposure), tuple(_rounded(lesion) for lesion in found))
+    return ScanTraits(rounded(tissue), rounded(exposure), tuple(rounded(lesion) for lesion in found))
 
 
 def _tissue(rng: np.random.Generator, eye: EyeTraits) -> Tissue:
@@ -65,12 +62,3 @@ def _exposure(rng: np.random.Generator, eye: EyeTraits, difficulty: Difficulty) 
         reach_um=rng.uniform(85, 280),
         seed=int(rng.integers(2**31)),
     )
-
-
-def _rounded(record: T) -> T:
-    """The record with its numbers at five decimals, as the truth file keeps them."""
-    values = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
-    plain: dict[str, Any] = {
-        k: round(float(v), 5) if isinstance(v, float | np.floating) else v for k, v in values.items()
-    }
-    return dataclasses.replace(record, **plain)

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 
 from eyeground.errors import DataError
-from eyeground.files import aside
 from eyeground.phantom.canvas import Bytes
 from eyeground.phantom.cohort import read_truth
+from eyeground.phantom.tiles import outlined, tile, write_rows
 
 _TILE = (576, 372)
 _COLOURS = {
@@ -46,12 +46,7 @@ def oct_sheet(folder: Path, rows: int = 4) -> Path:
         tiles = [np.hstack(_tiles(folder, eye, name)) for eye in eyes[:rows]]
         tiles += [np.zeros((_TILE[1], 2 * _TILE[0], 3), np.uint8)] * (len(tiles) % 2)
         lines += [np.hstack(tiles[i : i + 2]) for i in range(0, len(tiles), 2)]
-    path = folder / "oct_sheet.png"
-    ok, data = cv2.imencode(".png", np.vstack(lines))
-    assert ok
-    with aside(path) as temporary:
-        temporary.write_bytes(data.tobytes())
-    return path
+    return write_rows(lines, folder / "oct_sheet.png")
 
 
 def _class(eye: dict[str, Any]) -> str:
@@ -62,20 +57,10 @@ def _class(eye: dict[str, Any]) -> str:
 
 def _tiles(folder: Path, eye: dict[str, Any], name: str) -> tuple[Bytes, Bytes]:
     stem = Path(eye["oct"]["file"]).stem
-    plain = _tile(folder / "oct" / eye["oct"]["file"], cv2.IMREAD_COLOR)
-    outlined = plain.copy()
-    for mask_name, colour in _COLOURS.items():
-        if mask_name in eye["oct"]["masks"]:
-            small = _tile(folder / "masks" / mask_name / f"{stem}.png", cv2.IMREAD_GRAYSCALE)
-            edges, _ = cv2.findContours((small > 100).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-            cv2.drawContours(outlined, edges, -1, colour, 1)
+    plain = tile(folder / "oct" / eye["oct"]["file"], _TILE)
+    colours = {mask: colour for mask, colour in _COLOURS.items() if mask in eye["oct"]["masks"]}
+    masks = {folder / "masks" / mask / f"{stem}.png": colour for mask, colour in colours.items()}
+    drawn = outlined(plain, masks, above=100)
     words = f"{stem} {name}: {' '.join(eye['labels'])}, central {eye['oct']['central_thickness_um']:.0f} um"
     cv2.putText(plain, words, (6, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (255, 255, 255), 1, cv2.LINE_AA)
-    return plain, outlined
-
-
-def _tile(path: Path, mode: int) -> Bytes:
-    image = cv2.imread(str(path), mode)
-    if image is None:
-        raise DataError(f"{path} is missing or can't be read: delete the folder and make the cohort again")
-    return np.asarray(cv2.resize(image, _TILE, interpolation=cv2.INTER_AREA), np.uint8)
+    return plain, drawn
