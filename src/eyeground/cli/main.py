@@ -16,6 +16,7 @@ from eyeground.errors import EyegroundError, UsageError, nearest
 COMMANDS = {
     "cohort check": ("cohort_check", "what is there, what is missing, what is suspicious"),
     "cohort describe": ("cohort_describe", "the data in pictures: age, sex, labels, co-occurrence, one eye or both"),
+    "cohort duplicates": ("cohort_duplicates", "photographs that are there twice, within a cohort or between two"),
     "cohort split": ("cohort_split", "patients into folds, grouped by patient and duplicate photographs"),
     "protocol list": ("protocol_list", "the named protocols for parting a cohort, with their hashes"),
     "protocol show": ("protocol_show", "a protocol as TOML, to read, or to edit and give as a file"),

@@ -1,0 +1,92 @@
+"""Fingerprints of photographs, and pairs of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from eyeground.leaks.signature import VERSION, signature_of
+from eyeground.progress import Track, quiet
+from eyeground.records import Side, Visit
+
+NOTHING = hashlib.sha256(b"").hexdigest()
+"""Hash of an empty file."""
+
+Kind = Literal["identical", "copy", "mirrored", "same_eye", "known", "suspect"]
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """One photograph. `signature` is text, see `leaks.signature`; empty when the file can't be decoded."""
+
+    visit: str
+    patient: str
+    side: Side
+    sha256: str
+    signature: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.visit} {self.side}"
+
+    @property
+    def is_earlier(self) -> bool:
+        """Whether this fingerprint comes from a split of an earlier version."""
+        return bool(self.signature) and not self.signature.startswith(VERSION)
+
+    @property
+    def thumbnail(self) -> str:
+        """The 16 x 16 thumbnail in base64: all that a signature of an earlier version is, a part of today's."""
+        return self.signature.rpartition(":")[2]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two photographs that are one, or of one eye.
+
+    `similarity` is the correlation of their fine detail (nan where it is unknown); `evidence` says in words what
+    decided.
+    """
+
+    a: Fingerprint
+    b: Fingerprint
+    kind: Kind
+    similarity: float
+    evidence: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.a.name} = {self.b.name} ({self.kind.replace('_', ' ')})"
+
+    def to_dict(self) -> dict[str, Any]:
+        similarity = None if np.isnan(self.similarity) else round(self.similarity, 4)
+        names = {"a": self.a.name, "b": self.b.name}
+        return {**names, "kind": self.kind, "similarity": similarity, "evidence": self.evidence}
+
+
+def fingerprints(visits: Sequence[Visit], workers: int = 2, track: Track = quiet) -> tuple[Fingerprint, ...]:
+    """Fingerprints of every photograph on disk, in cohort order, left eye first.
+
+    Args:
+        visits: eyes without a file are passed over.
+        workers: threads; decoding leaves Python's lock.
+        track: shows how far it is.
+    """
+    eyes = [(visit, eye.side, eye.path) for visit in visits for eye in visit.listed() if eye.path is not None]
+    with ThreadPoolExecutor(max(workers, 1)) as pool:
+        prints = pool.map(lambda item: _fingerprint(*item), eyes)
+        return tuple(track(prints, "fingerprints", len(eyes)))
+
+
+def _fingerprint(visit: Visit, side: Side, path: Path) -> Fingerprint:
+    """An unreadable file has no signature; one that can't even be opened has the hash of nothing."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        data = b""
+    return Fingerprint(visit.id, visit.patient, side, hashlib.sha256(data).hexdigest(), signature_of(data, path))
