@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+import re
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -312,6 +313,14 @@ def test_the_real_ids(name: str, real_data: Path) -> None:
     )
     pairs, _ = read_known_duplicates(root / "duplicates.csv", prints)
     assert make_split(cohort, prints, protocol, 0, pairs).hash == REAL[name]
+
+
+def test_the_page_tells_every_key_and_hash() -> None:
+    page = (Path(__file__).resolve().parents[1] / "docs" / "protocols.md").read_text(encoding="utf-8")
+    for one in fields(Protocol):
+        assert re.search(rf"^\| .*`{one.name}`.* \|", page, re.MULTILINE), one.name
+    for name in NAMES:
+        assert re.search(rf"^\| `{name}` .*`{find_protocol(name).hash[:12]}` \|$", page, re.MULTILINE), name
 
 
 def test_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
