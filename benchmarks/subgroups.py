@@ -37,7 +37,7 @@ class World:
     @property
     def lower(self) -> float:
         """The first group's AUC where groups lie apart."""
-        return self.auc - (0.05 if self.auc >= 0.95 else 0.10)
+        return round(self.auc - (0.05 if self.auc >= 0.95 else 0.10), 2)
 
 
 WORLDS = (

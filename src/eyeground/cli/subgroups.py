@@ -19,7 +19,7 @@ LABELS = 8
 NAME = 15
 """Characters of a group's name in a line; longer ones are broken."""
 
-LONG = {"auc": "AUC", "sensitivity": "sensitivity", "specificity": "specificity"}
+SHORT = {"auc": "AUC", "sensitivity": "sens.", "specificity": "spec."}
 
 
 def tables(found: dict[str, Any]) -> Iterator[RenderableType]:
@@ -59,9 +59,11 @@ def _aucs(one: dict[str, Any], found: dict[str, Any], labels: range) -> Table:
     for row in rows:
         cells = [_cell(row["per_class"][c], found["suppressed_below"]) for c in labels]
         table.add_row(row["group"], str(row["n"]), number(row["macro_auc"]), *cells)
-    table.add_section()
     gaps = {gap["code"]: gap for gap in one["largest_gap"]["per_class"] if gap["measure"] == "auc"}
     listed = [one["largest_gap"]["macro_auc"], *(gaps.get(code) for code in codes)]
+    if not any(listed):
+        return table
+    table.add_section()
     table.add_row("largest gap", "", *(number(gap["gap"] if gap else None) for gap in listed), style="bold")
     for end, name in enumerate(("at least", "at most")):
         table.add_row(name, "", *(number(gap["interval"][end] if gap else None) for gap in listed))
@@ -90,14 +92,14 @@ def _shown(found: dict[str, Any]) -> Iterator[RenderableType]:
         yield Text("No label is shown in two groups: there are no gaps of labels.")
         return
     shown = [(name, gap) for name, gap in gaps if gap["p_holm"] <= 1 - found["level"]]
-    tests = f"{len(gaps)} gaps of labels in AUC, sensitivity, specificity"
     if not shown:
-        yield Text(f"{tests}: none beyond chance (Holm).")
+        yield Text(f"{len(gaps)} gaps of labels in AUC, sensitivity, specificity: none beyond chance (Holm).")
         return
-    table = _table(f"{tests}: beyond chance", "", "", "best", "worst", "gap", f"{found['level']:.0%}", "p, Holm")
+    title = f"gaps of labels beyond chance, of {len(gaps)}"
+    table = _table(title, "", "", "best", "worst", "gap", f"{found['level']:.0%}", "p, Holm")
     _spaced(table)
     for name, gap in shown:
-        table.add_row(name, gap["code"], LONG[gap["measure"]][:5].rstrip(), *_words(gap))
+        table.add_row(name, gap["code"], SHORT[gap["measure"]], *_words(gap))
     yield table
 
 
