@@ -93,7 +93,8 @@ def detail(grey: NDArray[np.uint8]) -> Floats:
     count = np.bincount(ring.ravel(), inside.ravel(), cells)
     total = np.bincount(ring.ravel(), fine.ravel(), cells)
     fine = np.asarray(fine - (total / np.maximum(count, 1))[ring] * inside, dtype=np.float32)
-    spread = np.sqrt(blur(fine * fine, 6.0) / np.maximum(blur(inside, 6.0), 1e-3) + 1)
+    square = np.asarray(fine * fine, dtype=np.float32)
+    spread = np.sqrt(blur(square, 6.0) / np.maximum(blur(inside, 6.0), 1e-3) + 1)
     return np.asarray(np.clip(fine / spread, -3, 3) * inside, dtype=np.float32)
 
 
