@@ -76,11 +76,12 @@ def fit(plan: Plan, track: Track, say: Say, tensorboard: bool = False) -> Path:
         DataError, UsageError, TrainingError: with one sentence each.
     """
     parts = plan.split.fold(plan.fold)
-    require_no_leak(plan.split, parts, plan.allow_leaky)
+    plan.split.protocol.require_allowed(plan.allow_leaky, "the split")
     plan = replace(plan, cohort=plan.split.protocol.view(plan.cohort))
     unknown = plan.split.check_against(plan.cohort)
     if unknown:
         say(f"{len(unknown)} visits with images are not in the split and take no part: {', '.join(unknown[:5])}")
+    require_no_leak(plan.split, parts, plan.allow_leaky)
     if plan.stamp:
         say(f"warning: {plan.stamp}")
     recipe = plan.recipe
