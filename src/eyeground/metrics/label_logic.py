@@ -41,7 +41,7 @@ def label_logic(ids: Sequence[str], truth: ArrayLike, known: ArrayLike, vocabula
         "without_label": mask.all(axis=1) & ~present.any(axis=1),
         "normal_with_disease": present[:, normal].any(axis=1) & present[:, ~normal].any(axis=1),
     }
-    return {kind: [ids[row] for row in np.flatnonzero(rows)] for kind, rows in odd.items() if rows.any()}
+    return {kind: [ids[row] for row in np.flatnonzero(rows).tolist()] for kind, rows in odd.items() if rows.any()}
 
 
 def in_words(odd: dict[str, list[str]]) -> list[str]:

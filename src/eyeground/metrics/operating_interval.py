@@ -25,6 +25,7 @@ from eyeground.metrics.ranking import as_binary
 from eyeground.metrics.resample import Bounds, Plan, percentile, weights_of
 
 Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 MEASURES = ("sensitivity", "specificity", "ppv", "npv", "f1")
 BLOCK = 1_000_000
 """Most numbers (draws x cases) held at once for one label."""
@@ -164,13 +165,15 @@ def _numbers(one: _Ready, sums: tuple[Array, Array], point: Point) -> Array:
     with np.errstate(divide="ignore", invalid="ignore"):
         if point.kind == "threshold":
             at = np.full(len(hits), np.searchsorted(one.cuts, (one.score > point.value).sum()))
-            there = np.ones(len(hits), bool)
+            there: Mask = np.ones(len(hits), bool)
         elif point.kind == "sensitivity":  # the highest threshold: the fewest cases above
             reached = hits / positives[:, None] >= point.value
-            at, there = reached.argmax(axis=1), reached.any(axis=1)
+            at = reached.argmax(axis=1)
+            there = reached[rows, at]
         else:  # the lowest threshold: the most cases above
             reached = (negatives[:, None] - false) / negatives[:, None] >= point.value
-            at, there = reached.shape[1] - 1 - reached[:, ::-1].argmax(axis=1), reached.any(axis=1)
+            at = reached.shape[1] - 1 - reached[:, ::-1].argmax(axis=1)
+            there = reached[rows, at]
         tp, fp = hits[rows, at], false[rows, at]
         tn, fn = negatives - fp, positives - tp
         shares = [tp / positives, tn / negatives, tp / (tp + fp), tn / (tn + fn), 2 * tp / (2 * tp + fp + fn)]
