@@ -379,3 +379,21 @@ def test_label_sets_do_not_depend_on_the_calibration_and_go_there_and_back() -> 
             Conformal.from_dict({**sets.to_dict(), **bad})
     with pytest.raises(ValueError, match="shapes differ"):
         conformal_report(sets, logits[:5], truth, known, who)
+
+
+def test_the_ece_s_interval_is_the_same_alone_and_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    from eyeground.metrics import reliability as module
+
+    logits, truth, known = many(5, 90)
+    known[:20, 1] = False
+    who, probability = np.arange(90) // 2, sigmoid(2 * logits)
+    report = compare(truth, known, {"it": probability}, who, ("X", "Y", "Z"), Plan(80, 3))
+    wanted = [report["pooled"]["it"]["ece"]["interval"], *(row["it"]["ece"]["interval"] for row in report["per_class"])]
+    for block in (module.BLOCK, 45 * 7):
+        monkeypatch.setattr(module, "BLOCK", block)
+        found = module.ece_intervals(truth, known, probability, who, Plan(80, 3))
+        np.testing.assert_allclose(np.array(found, float), np.array(wanted, float), atol=1e-12)
+    nobody = np.zeros((0, 3))
+    assert module.ece_intervals(nobody, nobody.astype(bool), nobody) == [None] * 4
+    known[:, 2] = False
+    assert module.ece_intervals(truth, known, probability, who, Plan(20))[3] is None

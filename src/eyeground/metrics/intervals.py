@@ -25,6 +25,7 @@ from eyeground.metrics.drawn import pooled, summed, weighted
 from eyeground.metrics.macro_interval import macro_ap_interval, macro_auc_interval
 from eyeground.metrics.official import HALF
 from eyeground.metrics.proportions import wilson
+from eyeground.metrics.reliability import ece_intervals
 from eyeground.metrics.resample import Plan, Sample, percentile, prepare, resample, weights_of
 from eyeground.vocabulary import Vocabulary
 
@@ -93,8 +94,8 @@ def intervals(
     Returns:
         JSON-able: `level, draws, seed, patients`, then `[low, high]` or None per number, and `per_class`, a list of
         the same per label. `methods` names each number's method: "score", "wilson-jackknife" (average precision),
-        "together" (macro means), "wilson", "percentile". `undefined_draws`, also per label, counts for each drawn
-        number the draws without it.
+        "together" (macro means), "wilson", "percentile", "beyond-chance" (the ECE, always 95 %, see `reliability`).
+        `undefined_draws`, also per label, counts for each drawn number the draws without it.
 
     Raises:
         ValueError: shapes differ, a known truth is not 0/1, or a known score is nan.
@@ -118,15 +119,22 @@ def intervals(
         hits, whole = _exact(case)
         result["exact_match"], methods["exact_match"] = wilson(hits, whole, plan.level), "wilson"
         del undefined["exact_match"]
+    pooled_ece, *eces = ece_intervals(labels, mask, scores, where, Plan(plan.draws, plan.seed))
+    result["ece"], methods["ece"] = pooled_ece, "beyond-chance"
     rows = []
     for c, code in enumerate(vocabulary.codes):
         row, own, missing = _bounded({key: values[:, c] for key, values in per_label.items()}, plan.level)
-        row |= _ranked(case, c)
+        row |= {**_ranked(case, c), "ece": eces[c]}
         if case.alone:
             row |= _proportions(case, c)
             missing = {key: value for key, value in missing.items() if key not in PROPORTIONS}
         rows.append({"code": code, **row, "undefined_draws": missing})
-    own |= {"auc": "score", "ap": "wilson-jackknife", **(dict.fromkeys(PROPORTIONS, "wilson") if case.alone else {})}
+    own |= {
+        "ece": "beyond-chance",
+        "auc": "score",
+        "ap": "wilson-jackknife",
+        **(dict.fromkeys(PROPORTIONS, "wilson") if case.alone else {}),
+    }
     about = {"methods": {**methods, "per_class": own}, "undefined_draws": undefined}
     return {**head, "patients": case.people, **about, **result, "per_class": rows}
 

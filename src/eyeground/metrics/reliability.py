@@ -22,6 +22,8 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 MEASURES = ("log_loss", "brier", "ece")
 LEVEL = 0.95
+BLOCK = 4_000_000
+"""Most draws x patients held at once."""
 
 
 def compare(
@@ -70,6 +72,61 @@ def compare(
     return {**head, "pooled": rows[0], "per_class": per_class}
 
 
+def ece_intervals(
+    truth: ArrayLike,
+    known: ArrayLike,
+    probability: ArrayLike,
+    patients: ArrayLike | None = None,
+    plan: Plan | None = None,
+) -> list[list[float] | None]:
+    """The 95 % intervals of the ECE over all known cells, then of each label's; arguments as in `compare`."""
+    plan = plan or Plan()
+    mask, scores = np.asarray(known, bool), np.asarray(probability, np.float64)
+    labels = np.where(mask, np.asarray(truth, np.float64), 0.0)
+    who = people_of(patients, len(labels))
+    people = int(who.max(initial=-1)) + 1
+    parts = []
+    for columns in (slice(None), *(slice(c, c + 1) for c in range(mask.shape[1]))):
+        rows, cells = np.nonzero(mask[:, columns])[0], mask[:, columns]
+        parts.append((labels[:, columns][cells], scores[:, columns][cells], who[rows]))
+    groups = [_groups(truth, probability) for truth, probability, _ in parts]
+    each = [_gaps(*part, group, people) for part, group in zip(parts, groups, strict=True)]
+    ends = np.cumsum([one.shape[1] for one in each])[:-1]
+    table, drawn = np.concatenate(each, axis=1), []
+    size = max(1, BLOCK // max(people, 1))
+    for start in range(0, plan.draws if people else 0, size):
+        block = range(start, min(start + size, plan.draws))
+        sums = np.split(weights_of(people, plan, block).astype(np.float64) @ table, ends, axis=1)
+        drawn.append(np.stack([_eces(one) for one in sums]))
+    resampled = np.concatenate(drawn, axis=1) if drawn else np.full((len(parts), 0), np.nan)
+    return [
+        _ece_interval(float(_eces(one.sum(axis=0, keepdims=True))[0]), row, _by_chance(part[1], group, plan.seed))
+        for one, row, part, group in zip(each, resampled, parts, groups, strict=True)
+    ]
+
+
+def _groups(truth: Array, probability: Array) -> NDArray[np.int64]:
+    """The bin of each cell."""
+    return np.searchsorted([one.low for one in reliability(truth, probability)], probability, side="right") - 1
+
+
+def _gaps(
+    truth: Array, probability: Array, who: NDArray[np.int64], group: NDArray[np.int64], people: int
+) -> NDArray[np.float64]:
+    """For each patient the number of cells, and in each bin the sum of truth less probability."""
+    bins = int(group.max(initial=-1)) + 1
+    gaps = np.zeros((people, 1 + bins))
+    gaps[:, 0] = np.bincount(who, minlength=people)
+    np.add.at(gaps, (who, 1 + group), truth - probability)
+    return gaps
+
+
+def _eces(sums: Array) -> Array:
+    """ECE (draws,) from sums of `_gaps` (draws, 1 + bins); nan without a cell."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(sums[:, 0] > 0, np.abs(sums[:, 1:]).sum(axis=1) / sums[:, 0], np.nan)
+
+
 def _compared(
     truth: Array, versions: dict[str, Array], who: NDArray[np.int64], drawn: NDArray[Any], seed: int
 ) -> dict[str, Any]:
@@ -77,8 +134,7 @@ def _compared(
     result: dict[str, Any] = {"n": len(truth), "n_pos": int(truth.sum())}
     values, draws = {}, {}
     for name, probability in versions.items():
-        bins = reliability(truth, probability)
-        group = np.searchsorted([one.low for one in bins], probability, side="right") - 1
+        bins, group = reliability(truth, probability), _groups(truth, probability)
         found, resampled = _measured(truth, probability, group, who, drawn)
         chance = _by_chance(probability, group, seed)
         values[name], draws[name] = found, resampled
