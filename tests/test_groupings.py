@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from conftest import Made
 from eyeground.cli.main import main
 from eyeground.errors import DataError, UsageError
 from eyeground.images.cache import CacheEntry
@@ -172,3 +173,17 @@ def test_the_tables_fit_80_columns(
     start, end = text.index("AUC by sex"), text.index("kappa, F1, AUC and final")
     assert max(map(len, text[start:end].splitlines())) <= 80 and "…" not in text[start:end]
     assert "n<10" in text[start:end] and "largest gaps in macro AUC" in text and "at most" in text
+
+
+def test_evaluate_tells_groups_of_photographs(made: Made, capsys: pytest.CaptureFixture[str]) -> None:
+    where = ["--bundle", str(made.bundle), "--layout", "odir", "--root", str(made.root), "--cache", str(made.cache)]
+    assert main(["evaluate", *where, "--part", "test", "--draws", "0", "--suppress-below", "1", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    found = answer["subgroups"]
+    named = {one["name"] for one in found["by"]} | {line.split(":")[0] for line in found["left_out"]}
+    assert named == {"sex", "age", "quality", "flags", "eyes", "size", "part"}
+    assert {"quality"} <= {one["name"] for one in found["by"]}
+    for one in found["by"]:
+        assert sum(group["n"] for group in one["groups"]) + one["unknown"] == answer["n"]
+        for group in one["groups"]:
+            assert [row["code"] for row in group["per_class"]] == [row["code"] for row in answer["per_class"]]
