@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 from conftest import TINY, Made
 from eyeground.cli.main import run
 from eyeground.errors import LeakError, UsageError
-from eyeground.leaks import LeakAudit
+from eyeground.leaks import audit
 from eyeground.metrics.predictions import read_predictions, write_predictions
 from eyeground.runs.bundle import load_bundle
 from eyeground.splits import Split
@@ -122,10 +122,10 @@ def test_the_flag_opens_no_other_door(leaky: Leaky, made: Made, capsys: pytest.C
 
 def test_a_clean_split_that_leaks_is_still_refused(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     """--allow-leaky does not switch the audit off for a split of another protocol."""
-    failing = LeakAudit(False, ("p",), (), (), (), "training and evaluation share 1 shared patient")
+    failing = replace(audit([], [], same_cohort=True), passed=False, text="training and evaluation share 1 patient")
     monkeypatch.setattr("eyeground.runs.fit.audit", lambda *words, **more: failing)
     cohort = ("--layout", "odir", "--root", str(made.root), "--cache", str(made.cache))
-    with pytest.raises(LeakError, match="share 1 shared patient"):
+    with pytest.raises(LeakError, match="share 1 patient"):
         run(["train", *cohort, "--split", str(made.split), "--out", str(made.run), *TINY, "--allow-leaky"])
 
 
