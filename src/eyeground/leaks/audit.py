@@ -21,7 +21,7 @@ EARLIER = (
     "patient ids, SHA-256 of the bytes, and the 16 x 16 signature of an earlier version, which misses copies whose "
     "light or border was changed; make the split again for the stronger test"
 )
-FALSE_ALARMS = {"found": 0, "pairs": 0}
+FALSE_ALARMS = {"found": 0, "pairs": 4_172_840}
 """Measured on pairs of photographs of different data sets, see docs/leaks.md."""
 
 
