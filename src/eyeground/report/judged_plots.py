@@ -32,7 +32,9 @@ def drawn(judgement: Mapping[str, Any], curves: Sequence[LabelCurves]) -> dict[s
         found["precision_recall"].append(_precision_recall(row, one, each[place], f"pr{place}"))
         bins = judgement["details"]["reliability"][place]["bins"]
         alone = not bounds or bounds["patients"] == judgement["n"]
-        found["calibration"].append(_calibration(row, bins, bounds["level"] if bounds and alone else None, place))
+        found["calibration"].append(
+            _calibration(row, bins, each[place], bounds["level"] if bounds and alone else None, place)
+        )
         found["decision"].append(_decision(row, one, f"net{place}"))
     return {**found, "refusing": _refusing(judgement["details"]["abstaining"])}
 
@@ -59,13 +61,20 @@ def _precision_recall(row: Mapping[str, Any], one: LabelCurves, bound: Mapping[s
     )
 
 
-def _calibration(row: Mapping[str, Any], bins: Sequence[Mapping[str, Any]], level: float | None, place: int) -> Plot:
+def _calibration(
+    row: Mapping[str, Any],
+    bins: Sequence[Mapping[str, Any]],
+    bound: Mapping[str, Any],
+    level: float | None,
+    place: int,
+) -> Plot:
     if not bins:
         return Plot(named(row), None, "undefined: no known row")
     sizes = sorted({one["n"] for one in bins})
     held = str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
     words = "1 bin" if len(bins) == 1 else f"{len(bins)} bins"
-    caption = f"ECE {said(row['ece'])}, Brier score {said(row['brier'])}. {words} of {held} visits."
+    brier = said(row["brier"], bound.get("brier"))
+    caption = f"ECE {said(row['ece'], bound.get('ece'))}, Brier score {brier}. {words} of {held} visits."
     alt = f"Calibration of {named(row)}: share found against mean probability. {caption}"
     return Plot(named(row), plots.calibration(bins, level, f"cal{place}", alt), caption)
 
