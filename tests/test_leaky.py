@@ -137,7 +137,9 @@ def test_the_stamp_survives_calibration(leaky: Leaky, capsys: pytest.CaptureFixt
     assert run(["calibrate", *words, "--out", str(new), "--draws", "1", "--allow-leaky"]) == 0
     words[1] = str(new)
     newer = tmp_path / "operated"
-    assert run(["operating-point", *words, "--at", "youden", "--out", str(newer), "--allow-leaky"]) == 0
+    with pytest.raises(LeakError, match="--allow-leaky"):
+        run(["operating-point", *words, "--at", "youden", "--out", str(newer)])
+    assert run(["calibrate", *words, "--out", str(newer), "--draws", "1", "--allow-leaky"]) == 0
     bundle = load_bundle(newer)
     assert bundle.stamp == bundle.metrics["stamp"] == leaky.stamp
     assert leaky.stamp in (newer / "card.md").read_text(encoding="utf-8")

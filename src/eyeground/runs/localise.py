@@ -68,6 +68,7 @@ def localise(model: Model, asked: Asked, place: Place, track: Track, say: Callab
         DataError: no masks, none on these visits, or a mask of another size than its photograph.
     """
     bundle = model.bundle
+    find_masks(asked.cohort)  # without masks there is nothing to wait for
     unseen = choose(bundle, asked, place.workers, track, say)
     prepared = prepare_visits(unseen.visits, bundle.preprocessing, place.cache_path(), place.workers, track)
     for text in prepared.unreadable:
