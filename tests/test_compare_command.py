@@ -132,6 +132,28 @@ def test_refusals(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "two systems are called 'a'" in say("a.csv", "--system", f"a={folder}/b.csv")
     assert "they are not two training runs of x" in say("b.csv", "--system", f"x={folder}/a.csv,{folder}/a.csv")
     assert "--draws 5 are too few" in say("a.csv", "b.csv", "--draws", "5")
+    assert "--seed -1" in say("a.csv", "b.csv", "--seed", "-1")
+
+
+def test_two_patients_and_perfect_systems_do_not_tell_what_would_be_found(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = {name: (folder / f"{name}.csv").read_text().splitlines() for name in ("a", "b", "truth")}
+
+    def cut(rows: int) -> None:
+        for name, text in lines.items():
+            (folder / f"{name}.csv").write_text("\n".join(text[: rows + 1]) + "\n")
+
+    cut(1)
+    assert "one patient" in refused(folder, capsys, "a.csv", "b.csv", "--by", "final")
+    cut(2)
+    (folder / "truth.csv").write_text("ID,N,D,G,C,A,H,M,O\n1,1,0,0,0,0,0,0,0\n2,0,1,0,0,0,0,0,0\n")
+    assert run(folder, "a.csv", "b.csv") == 0  # half of the resamples lack a label
+    assert "do not tell what difference would be found" in " ".join(capsys.readouterr().out.split())
+    (folder / "c.csv").write_text("\n".join(["ID,N,D,G,C,A,H,M,O", "1,.9,.1" + ",.1" * 6, "2,.1,.9" + ",.1" * 6]))
+    (folder / "d.csv").write_text("\n".join(["ID,N,D,G,C,A,H,M,O", "1,.8,.2" + ",.2" * 6, "2,.2,.8" + ",.2" * 6]))
+    assert run(folder, "c.csv", "d.csv", "--json") == 0  # both perfect: no difference, and no precision either
+    assert json.loads(capsys.readouterr().out)["pairs"][0]["final"]["detectable"] is None
 
 
 def test_a_truth_that_cannot_be_compared_by(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,9 +13,11 @@ from scipy import optimize, stats
 from eyeground.metrics.ap_interval import ap_interval
 from eyeground.metrics.auc_interval import auc_interval
 from eyeground.metrics.calibration import HIGHEST, LOWEST, Calibration, fit_temperature, log_loss, sigmoid
+from eyeground.metrics.details import Look, details
 from eyeground.metrics.intervals import Bootstrap, intervals
 from eyeground.metrics.judge import judge
 from eyeground.metrics.macro_interval import macro_ap_interval, macro_auc_interval
+from eyeground.metrics.operating import Point
 from eyeground.metrics.proportions import wilson
 from eyeground.metrics.ranking import auc
 from eyeground.metrics.resample import Plan, prepare, weights_of
@@ -229,13 +231,31 @@ def test_every_interval_is_the_engine_s_and_says_so() -> None:
         assert row["ap"] == ap_interval(truth[:, c], score[:, c], patients)
         assert {key for key, value in row.items() if isinstance(value, list)} == set(methods["per_class"])
     assert {key for key, value in ours.items() if isinstance(value, list)} == {*methods}
-    assert (
-        methods["per_class"]["auc"] == "score" and methods["per_class"]["ppv"] == methods["exact_match"] == "percentile"
-    )
+    assert methods["per_class"]["auc"] == "score" and methods["per_class"]["f1"] == "percentile"
+    assert methods["per_class"]["ppv"] == methods["exact_match"] == "wilson-effective"
     alone = intervals(truth, known, score, words, bootstrap=Bootstrap(50))
     assert alone["methods"]["per_class"]["ppv"] == alone["methods"]["exact_match"] == "wilson"
     called = score[:, 0] > 0.5
     assert alone["per_class"][0]["ppv"] == wilson(int((called & (truth[:, 0] == 1)).sum()), int(called.sum()))
+
+
+def test_a_few_eyes_that_are_all_found_do_not_prove_a_sensitivity_of_1() -> None:
+    truth = np.repeat([1.0, 0.0], [6, 94])[:, None]
+    score = 0.2 + 0.6 * truth
+    patients = np.arange(100) // 2
+    ours = intervals(truth, truth >= 0, score, Vocabulary.multilabel("x", "A"), None, patients, Bootstrap(50))
+    assert ours["per_class"][0]["sensitivity"] == wilson(3, 3)  # three patients, not [1, 1]
+    point = Point("threshold", 0.5)
+    look = Look([point], patients=patients, draws=50)
+    row = details(truth, truth >= 0, score, Vocabulary.multilabel("x", "A"), look=look)["operating"][0]["per_class"][0]
+    assert row["intervals"]["sensitivity"] == wilson(3, 3) and row["methods"]["ppv"] == "wilson-effective"
+
+
+def test_one_patient_leaves_no_drawn_interval() -> None:
+    one = np.array([[1.0, 0.0]]), np.ones((1, 2), bool), np.array([[0.8, 0.1]])
+    ours = intervals(*one, Vocabulary.multilabel("x", "AB"), bootstrap=Bootstrap(50))
+    assert ours["f1"] is ours["brier"] is ours["ece"] is ours["per_class"][0]["brier"] is None
+    assert ours["undefined_draws"]["brier"] == 50 and ours["per_class"][0]["sensitivity"] == wilson(1, 1)
 
 
 def test_intervals_draw_whole_patients() -> None:

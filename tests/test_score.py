@@ -276,3 +276,18 @@ def test_the_documentation_s_examples_run(tmp_path: Path) -> None:
         command = ["bash", "-euc", code] if kind == "bash" else [sys.executable, "-c", code]
         subprocess.run(command, cwd=tmp_path, env=here, check=True, capture_output=True)
     assert json.loads((tmp_path / "score.json").read_text())["n"] == 3
+
+
+def test_tables_of_other_habits_are_refused_by_what_is_wrong(
+    tmp_path: Path, truth: Path, predictions: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    semicolons = write(tmp_path / "s.csv", "Patient;A", "1;0")
+    assert "separates its columns with ';'" in refusal(capsys, semicolons, predictions)
+    assert "with tabs" in refusal(capsys, write(tmp_path / "t.csv", "ID\tA", "1\t0"), predictions)
+    nameless = write(tmp_path / "n.csv", "ID,A,", "1,0,1")
+    assert "a column without a name, number 3" in refusal(capsys, nameless, predictions)
+    underscore = write(tmp_path / "u.csv", HEADER, *rows(0.1 + 0.8 * LABELS)[:3], "10,0_1,0,0,0,0,0,0,0")
+    assert "holds '0_1'" in refusal(capsys, truth, underscore)  # Python reads it as 1
+    long = write(tmp_path / "l.csv", HEADER, *rows(0.1 + 0.8 * LABELS)[:3], "9" * 5000 + ",0,0,0,0,0,0,0,0")
+    assert "the truth has no patient with ID 999" in refusal(capsys, truth, long)
+    assert "--draws -5" in refusal(capsys, truth, predictions, "--draws", "-5")

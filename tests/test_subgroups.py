@@ -14,8 +14,8 @@ from sklearn.metrics import recall_score, roc_auc_score
 from eyeground.metrics.auc_interval import auc_interval
 from eyeground.metrics.gaps import Measured, largest_gap, range_cdf, range_quantile
 from eyeground.metrics.holm import holm
-from eyeground.metrics.proportions import wilson
-from eyeground.metrics.subgroups import MEASURES, Grouping, Rules, share_interval, subgroups
+from eyeground.metrics.proportions import share_interval, wilson
+from eyeground.metrics.subgroups import MEASURES, Grouping, Rules, subgroups
 from eyeground.vocabulary import Vocabulary
 
 CODES = ("A", "B", "C")

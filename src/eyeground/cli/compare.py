@@ -52,6 +52,8 @@ def main(argv: Sequence[str]) -> int:
     for name in ("draws", "permutations"):
         if getattr(flags, name) < 100:
             raise UsageError(f"--{name} {getattr(flags, name)} are too few to tell chance from skill; give 100 or more")
+    if flags.seed < 0:
+        raise UsageError(f"--seed {flags.seed}: give 0 or more")
     rules = Rules(flags.draws, flags.permutations, flags.seed, by=flags.by)
     found = compare_files(flags.truth, named(flags.files, flags.system), flags.subset, rules)
     for pair in found["pairs"]:

@@ -61,7 +61,7 @@ class Flags:
 
 def main(argv: Sequence[str]) -> int:
     flags = parse(Flags, argv, "evaluate")
-    look = look_at(flags.points, flags.prevalence)
+    look = look_at(flags.points, flags.prevalence, flags.draws)
     flags.within.check()
     model = load(flags.bundle, flags.place)
     cohort = flags.source.read()

@@ -68,4 +68,4 @@ def plain_keys(truth_ids: Sequence[str], ids: Sequence[str]) -> tuple[list[str],
 
 def _whole(name: str) -> str:
     """'0007' as '7'; what is no whole number stays as it is."""
-    return str(int(name)) if re.fullmatch(r"[0-9]+", name) else name
+    return (name.lstrip("0") or "0") if re.fullmatch(r"[0-9]+", name) else name

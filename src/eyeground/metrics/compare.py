@@ -100,7 +100,12 @@ def detectable(error: float, degrees: float, alpha: float, power: float = POWER)
 
     Args:
         error: of the paired difference; degrees: of Student's t.
+
+    Returns:
+        nan where the difference does not vary (both systems perfect, or one patient): that is no precision.
     """
+    if not error > 0:
+        return math.nan
     return error * (student_quantile(1 - alpha / 2, degrees) + student_quantile(power, degrees))
 
 

@@ -29,11 +29,13 @@ def verdict(pair: dict[str, Any], found: dict[str, Any]) -> str:
     after = f" after Holm over {tests} pairs" if tests > 1 else ""
     if number["p_holm"] <= 1 - found["level"]:
         return f"{first} is better than {second} by {size:.3f} {name}{bounds}, {p_text(number['p_holm'])}{after}"
-    found_often = f"a difference of {number['detectable']:.3f} would be found about {found['power']:.0%} of the time"
-    return (
-        f"no difference shown: {first} less {second} is {size:.3f} {name}{bounds}, {p_text(number['p_holm'])}{after}; "
-        f"with these {found['patients']} patients {found_often}, a smaller one less often"
+    shown = (
+        f"no difference shown: {first} less {second} is {size:.3f} {name}{bounds}, {p_text(number['p_holm'])}{after}"
     )
+    if number["detectable"] is None:
+        return f"{shown}; these {found['patients']} patients do not tell what difference would be found"
+    found_often = f"a difference of {number['detectable']:.3f} would be found about {found['power']:.0%} of the time"
+    return f"{shown}; with these {found['patients']} patients {found_often}, a smaller one less often"
 
 
 def notes(found: dict[str, Any]) -> list[str]:

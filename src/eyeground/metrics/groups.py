@@ -14,9 +14,9 @@ from eyeground.metrics.delong import people_of
 from eyeground.metrics.judge import judge
 from eyeground.metrics.macro_interval import macro_ap_interval, macro_auc_interval
 from eyeground.metrics.official import HALF
-from eyeground.metrics.proportions import wilson
+from eyeground.metrics.proportions import share_interval
 from eyeground.metrics.ranking import auc
-from eyeground.metrics.resample import Plan, percentile, prepare, weights_of
+from eyeground.metrics.resample import prepare
 from eyeground.vocabulary import Vocabulary
 
 Mask = NDArray[np.bool_]
@@ -125,16 +125,5 @@ def _against(positive: Mask, negative: Mask, score: NDArray[np.float64], called:
         "auc": None if math.isnan(area) else area,
         "auc_interval": auc_interval(positive[rows], score[rows], where[rows]),
         "sensitivity": int((called & positive).sum()) / n_pos if n_pos else None,
-        "sensitivity_interval": _share(called[positive], where[positive]),
+        "sensitivity_interval": share_interval(called[positive], where[positive]),
     }
-
-
-def _share(hit: Mask, where: Ints) -> list[float] | None:
-    """An interval for the share of hits: Wilson's, or drawn patients where one has several rows."""
-    owners, whose = np.unique(where, return_inverse=True)
-    if len(owners) == len(hit):
-        return wilson(int(hit.sum()), len(hit))
-    plan = Plan()
-    weights = weights_of(len(owners), plan, range(plan.draws)).astype(np.float64)[:, whose]
-    bounds = percentile((weights * hit).sum(axis=1) / weights.sum(axis=1))
-    return [bounds.low, bounds.high]

@@ -2,8 +2,10 @@
 
 docs/intervals.md tells how often each covers the truth and when it fails. Here they are put together: AUC and average
 precision of the labels and their macro means by `auc_interval`, `ap_interval` and `macro_interval`, proportions of
-patients by Wilson (J. Am. Stat. Assoc. 22, 1927), everything else by drawing patients. BCa was tried for the numbers
-made of counts and of losses: with 200 and 1000 patients it held no more often than the percentiles.
+patients by Wilson (J. Am. Stat. Assoc. 22, 1927; on the effective number of rows where patients have several:
+drawing patients gives [1, 1] when all of a few positives are found), everything else by drawing patients. BCa was
+tried for the numbers made of counts and of losses: with 200 and 1000 patients it held no more often than the
+percentiles.
 """
 
 from __future__ import annotations
@@ -18,20 +20,20 @@ from numpy.typing import ArrayLike, NDArray
 from eyeground.metrics.ap_interval import ap_interval
 from eyeground.metrics.auc_interval import auc_interval
 from eyeground.metrics.cells import sort_cells
-from eyeground.metrics.counts import above, count
+from eyeground.metrics.counts import above
 from eyeground.metrics.delong import people_of
 from eyeground.metrics.drawn import per_label as per_label_of
 from eyeground.metrics.drawn import pooled, summed, weighted
 from eyeground.metrics.macro_interval import macro_ap_interval, macro_auc_interval
 from eyeground.metrics.official import HALF
-from eyeground.metrics.proportions import wilson
+from eyeground.metrics.proportions import share_interval
 from eyeground.metrics.reliability import ece_intervals
 from eyeground.metrics.resample import Plan, Sample, percentile, prepare, resample, weights_of
 from eyeground.vocabulary import Vocabulary
 
 Array = NDArray[np.float64]
 PROPORTIONS = ("sensitivity", "specificity", "ppv", "npv")
-"""Shares of patients, where rows are patients."""
+"""Shares of rows."""
 
 BLOCK = 2_000_000
 """Weights (draws x patients) held at once. It does not change what is drawn."""
@@ -94,7 +96,8 @@ def intervals(
     Returns:
         JSON-able: `level, draws, seed, patients`, then `[low, high]` or None per number, and `per_class`, a list of
         the same per label. `methods` names each number's method: "score", "wilson-jackknife" (average precision),
-        "together" (macro means), "wilson", "percentile", "beyond-chance" (the ECE, always 95 %, see `reliability`).
+        "together" (macro means), "wilson", "wilson-effective" (several rows a patient), "percentile",
+        "beyond-chance" (the ECE, always 95 %, see `reliability`).
         `undefined_draws`, also per label, counts for each drawn number the draws without it.
 
     Raises:
@@ -115,25 +118,22 @@ def intervals(
     result["macro_auc"] = macro_auc_interval(sample, plan.level)
     result["macro_ap"] = macro_ap_interval(sample, plan.level)
     methods |= dict.fromkeys(("macro_auc", "macro_ap"), "together")
-    if case.alone:
-        hits, whole = _exact(case)
-        result["exact_match"], methods["exact_match"] = wilson(hits, whole, plan.level), "wilson"
-        del undefined["exact_match"]
+    share = "wilson" if case.alone else "wilson-effective"
+    result["exact_match"], methods["exact_match"] = _exact(case), share
+    del undefined["exact_match"]
     pooled_ece, *eces = ece_intervals(labels, mask, scores, where, Plan(plan.draws, plan.seed))
     result["ece"], methods["ece"] = pooled_ece, "beyond-chance"
     rows = []
     for c, code in enumerate(vocabulary.codes):
         row, own, missing = _bounded({key: values[:, c] for key, values in per_label.items()}, plan.level)
-        row |= {**_ranked(case, c), "ece": eces[c]}
-        if case.alone:
-            row |= _proportions(case, c)
-            missing = {key: value for key, value in missing.items() if key not in PROPORTIONS}
+        row |= {**_ranked(case, c), "ece": eces[c], **_proportions(case, c)}
+        missing = {key: value for key, value in missing.items() if key not in PROPORTIONS}
         rows.append({"code": code, **row, "undefined_draws": missing})
     own |= {
         "ece": "beyond-chance",
         "auc": "score",
         "ap": "wilson-jackknife",
-        **(dict.fromkeys(PROPORTIONS, "wilson") if case.alone else {}),
+        **dict.fromkeys(PROPORTIONS, share),
     }
     about = {"methods": {**methods, "per_class": own}, "undefined_draws": undefined}
     return {**head, "patients": case.people, **about, **result, "per_class": rows}
@@ -160,7 +160,11 @@ def _draw(case: _Case, sample: Sample) -> tuple[dict[str, Array], dict[str, Arra
         positives = np.concatenate([one.labels[:, both][:, :, [0, 2]].sum(axis=2) for one in sums])
         for key, values in (("weighted_auc", ranks.auc), ("weighted_ap", ranks.ap)):
             over_labels[key] = weighted(values[:, 1:][:, both], positives)
-    return over_labels, {key: np.concatenate([one[key] for one in each]) for key in each[0]}
+    per_label = {key: np.concatenate([one[key] for one in each]) for key in each[0]}
+    if case.people == 1:  # every draw is that patient again: it says nothing of others
+        nothing = [{key: np.full_like(value, np.nan) for key, value in one.items()} for one in (over_labels, per_label)]
+        return nothing[0], nothing[1]
+    return over_labels, per_label
 
 
 def _bounded(
@@ -183,20 +187,16 @@ def _ranked(case: _Case, label: int) -> dict[str, list[float] | None]:
     }
 
 
-def _exact(case: _Case) -> tuple[int, int]:
-    """Rows with every call right, of those with every cell known."""
+def _exact(case: _Case) -> list[float] | None:
+    """Of the rows of which every cell is known, those with every call right."""
     whole = case.mask.all(axis=1)
     right = (above(case.scores, case.cuts) == (case.labels == 1)).all(axis=1)
-    return int((right & whole).sum()), int(whole.sum())
+    return share_interval(right[whole], case.where[whole], case.plan.level)
 
 
 def _proportions(case: _Case, label: int) -> dict[str, list[float] | None]:
-    truth, score, _ = case.column(label)
-    counts = count(truth, score, float(case.cuts[label]))
-    of = {
-        "sensitivity": (counts.tp, counts.n_pos),
-        "specificity": (counts.tn, counts.n_neg),
-        "ppv": (counts.tp, counts.tp + counts.fp),
-        "npv": (counts.tn, counts.tn + counts.fn),
-    }
-    return {key: wilson(hits, n, case.plan.level) for key, (hits, n) in of.items()}
+    truth, score, patients = case.column(label)
+    positive, called = truth == 1, above(score, float(case.cuts[label]))
+    of = {"sensitivity": (positive, called), "specificity": (~positive, ~called)}
+    of |= {"ppv": (called, positive), "npv": (~called, ~positive)}
+    return {key: share_interval(right[rows], patients[rows], case.plan.level) for key, (rows, right) in of.items()}

@@ -1,9 +1,9 @@
 """Intervals for the numbers at an operating point: each by what holds there.
 
-At a threshold that is given, sensitivity, specificity, PPV and NPV are proportions of patients: Wilson's. At one that a
-wanted sensitivity asks for, the threshold moves with the patients too: the specificity's interval is `fixed_rate`'s,
-and for the rest patients are drawn and each draw finds its own threshold, as `operating.operate` does. Where a patient
-has several rows, everything is by drawing patients. How often these cover the truth: docs/intervals.md.
+At a threshold that is given, sensitivity, specificity, PPV and NPV are shares: `proportions.share_interval`. At one
+that a wanted sensitivity asks for, the threshold moves with the patients too: the specificity's interval is
+`fixed_rate`'s where every row is a patient; for the rest patients are drawn and each draw finds its own threshold, as
+`operating.operate` does. How often these cover the truth: docs/intervals.md.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from eyeground.metrics.counts import count
+from eyeground.metrics.counts import above
 from eyeground.metrics.delong import people_of
 from eyeground.metrics.fixed_rate import at_sensitivity, at_specificity
 from eyeground.metrics.operating import Point
-from eyeground.metrics.proportions import wilson
+from eyeground.metrics.proportions import share_interval
 from eyeground.metrics.ranking import as_binary
 from eyeground.metrics.resample import Bounds, Plan, percentile, weights_of
 
@@ -57,7 +57,7 @@ def operating_intervals(
         patients: (n,) or None.
 
     `intervals` holds for each number `[low, high]`, or None; what the point itself holds has none. `methods` names how:
-    "wilson", "order-statistics" or "percentile".
+    "wilson" ("wilson-effective" where a patient has several rows), "order-statistics" or "percentile".
     """
     person = people_of(patients, len(mask))
     people = int(person.max(initial=-1)) + 1
@@ -70,22 +70,23 @@ def operating_intervals(
                 continue
             told = {name: _pair(one) for name, one in bounds.items()}
             methods = dict.fromkeys(told, "percentile")
-            if alone:
-                better = _wilson(column, point) if point.kind == "threshold" else _other(column, point)
-                told |= better
-                methods |= dict.fromkeys(better, "wilson" if point.kind == "threshold" else "order-statistics")
+            if point.kind == "threshold":
+                shares = _shares(column, point)
+                told, methods = (
+                    told | shares,
+                    methods | dict.fromkeys(shares, "wilson" if alone else "wilson-effective"),
+                )
+            elif alone:
+                better = _other(column, point)
+                told, methods = told | better, methods | dict.fromkeys(better, "order-statistics")
             row |= {"intervals": told, "methods": methods}
 
 
-def _wilson(column: Column, point: Point) -> dict[str, list[float] | None]:
-    counts = count(column.truth, column.score, point.value)
-    shares = {
-        "sensitivity": (counts.tp, counts.n_pos),
-        "specificity": (counts.tn, counts.n_neg),
-        "ppv": (counts.tp, counts.tp + counts.fp),
-        "npv": (counts.tn, counts.tn + counts.fn),
-    }
-    return {name: wilson(hits, n) for name, (hits, n) in shares.items()}
+def _shares(column: Column, point: Point) -> dict[str, list[float] | None]:
+    truth, called = as_binary(column.truth), above(column.score, point.value)
+    of = {"sensitivity": (truth, called), "specificity": (~truth, ~called)}
+    of |= {"ppv": (called, truth), "npv": (~called, ~truth)}
+    return {name: share_interval(right[rows], column.person[rows]) for name, (rows, right) in of.items()}
 
 
 def _other(column: Column, point: Point) -> dict[str, list[float] | None]:
@@ -117,7 +118,7 @@ def operating_bounds(
     drawn = np.full((len(points), len(columns), len(MEASURES), plan.draws), np.nan)
     ready = [_Ready(column) for column in columns]
     size = max(1, BLOCK // max(people, 1))
-    for start in range(0, plan.draws, size):
+    for start in range(0, plan.draws if people > 1 else 0, size):  # one patient says nothing of others
         block = range(start, min(start + size, plan.draws))
         weights = weights_of(people, plan, block)
         for c, one in enumerate(ready):

@@ -77,6 +77,8 @@ def read_truth(path: Path) -> Truth:
     codes = ODIR.codes if odir else tuple(name for name in table.header if name != key)
     if not codes:
         raise DataError(f"{path} has no label columns: it needs an ID column and one column per label")
+    if "" in codes:
+        raise DataError(f"{path} has a column without a name, number {table.column('') + 1}; name it or remove it")
     if not table.rows:
         raise DataError(f"{path} has a header but no patients; give it one row per patient")
     ids = _ids(table, key)
@@ -171,8 +173,9 @@ def read_table(path: Path) -> Table:
         width = max(i for i, name in enumerate(header, start=1) if name)
         header = header[:width]
         filled = [(number, cells[:width] if not any(cells[width:]) else cells) for number, cells in filled]
-    if len(header) == 1 and re.search(r"[;\t]", header[0]):
-        raise DataError(f"{path} separates its columns with '{header[0].lstrip(ID)[:1]}'; save it with commas")
+    if len(header) == 1 and (found := re.search(r"[;\t]", header[0])):
+        what = "tabs" if found[0] == "\t" else f"'{found[0]}'"
+        raise DataError(f"{path} separates its columns with {what}; save it with commas")
     for i, name in enumerate(header):
         if name in header[:i]:
             raise DataError(f"{path} has two columns named '{name}'; remove one")
@@ -241,7 +244,7 @@ def plain_number(text: str) -> str:
 
 def _probability(text: str, where: str) -> float:
     try:
-        value = float(text)
+        value = float(text.replace("_", "?"))  # Python would read 0_1 as 1
     except ValueError:
         what = "is empty" if not text else f"holds '{text}'"
         raise DataError(f"{where} {what}; every cell needs a probability between 0 and 1") from None

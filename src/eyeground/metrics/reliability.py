@@ -94,7 +94,7 @@ def ece_intervals(
     ends = np.cumsum([one.shape[1] for one in each])[:-1]
     table, drawn = np.concatenate(each, axis=1), []
     size = max(1, BLOCK // max(people, 1))
-    for start in range(0, plan.draws if people else 0, size):
+    for start in range(0, plan.draws if people > 1 else 0, size):  # one patient says nothing of others
         block = range(start, min(start + size, plan.draws))
         sums = np.split(weights_of(people, plan, block).astype(np.float64) @ table, ends, axis=1)
         drawn.append(np.stack([_eces(one) for one in sums]))

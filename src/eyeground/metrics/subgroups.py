@@ -19,9 +19,9 @@ from eyeground.metrics.counts import above
 from eyeground.metrics.delong import areas, influence, people_of
 from eyeground.metrics.gaps import Gap, Measured, largest_gap
 from eyeground.metrics.holm import holm
-from eyeground.metrics.intervals import wilson
 from eyeground.metrics.macro_interval import together
 from eyeground.metrics.official import HALF
+from eyeground.metrics.proportions import effective, wilson
 from eyeground.vocabulary import Vocabulary
 
 Array = NDArray[np.float64]
@@ -138,42 +138,10 @@ def subgroups(
     _correct([one["largest_gap"]["macro_auc"] for one in by])
     _correct([row for one in by for row in one["largest_gap"]["per_class"]])
     alone = case.people == len(labels)
-    share = "wilson" if alone else "wilson on the effective number of rows"
+    share = "wilson" if alone else "wilson-effective"
     methods = {"auc": "score", "macro_auc": "together", "sensitivity": share, "specificity": share}
     methods |= {"largest_gap": "all pairs together"}
     return {"suppressed_below": rules.suppress_below, "level": rules.level, "methods": methods, "by": by}
-
-
-def share_interval(hit: ArrayLike, patients: ArrayLike | None = None, level: float = 0.95) -> list[float] | None:
-    """Wilson's interval for a share of rows, on as many rows as they are worth when patients have several.
-
-    The rows are divided by the design effect: the variance of the share with patients as the unit over that with rows
-    as the unit (Rao & Scott, Biometrics 48, 1992), at least 1. Where all rows are alike that can't be seen, and the
-    rows of a patient count as one.
-
-    Args:
-        hit: (n,) bool. patients: (n,) as in `Rules`.
-
-    Returns:
-        `[low, high]`; None without rows.
-    """
-    hits = np.asarray(hit, bool)
-    return wilson(*_effective(hits, people_of(patients, len(hits))), level)
-
-
-def _effective(hits: Mask, where: Ints) -> tuple[float, float]:
-    """Hits and rows, divided by the design effect."""
-    n = len(hits)
-    people = int(where.max(initial=-1)) + 1
-    if people == n:
-        return int(hits.sum()), n
-    effect, share = eyes_of(where), float(hits.mean())
-    if people > 1 and 0 < share < 1:
-        sums = np.bincount(where, weights=hits - share)
-        observed = people / (people - 1) * float((sums**2).sum()) / n**2
-        effect = max(observed / (share * (1 - share) / (n - 1)), 1.0)
-    whole = n / effect
-    return share * whole, whole
 
 
 def _by(case: _Case, grouping: Grouping) -> dict[str, Any]:
@@ -245,7 +213,7 @@ def _area(positive: Mask, score: Array, where: Ints, people: int) -> Measured:
 
 
 def _share(hit: Mask, where: Ints, people: int) -> Measured:
-    share, worth = float(hit.mean()), _effective(hit, people_of(where, len(where)))
+    share, worth = float(hit.mean()), effective(hit, people_of(where, len(where)))
 
     def at(level: float) -> list[float]:
         found = wilson(*worth, level)

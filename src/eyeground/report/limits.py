@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from eyeground.metrics.intervals import wilson
+from eyeground.metrics.proportions import wilson
 from eyeground.report.card_input import Evaluation, Run
 from eyeground.report.facts import Fact, bounded, count, fact
 

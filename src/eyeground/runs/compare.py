@@ -43,6 +43,10 @@ def compare_files(truth_file: Path, systems: Files, subset: bool = False, rules:
     truth = read_truth(truth_file)
     rows, read = _read(truth, [path for paths in systems.values() for path in paths], subset)
     stamps = {path: stamp for path, (_, stamp) in read.items() if stamp}
+    if len(rows) < 2:
+        raise DataError(
+            f"{truth_file} and the prediction files share one patient, who can't tell systems apart; give more"
+        )
     labels = truth.labels[rows]
     known = ~np.isnan(labels)
     if rules.by == "final" and not known.all():
