@@ -118,6 +118,20 @@ def test_photographs_known_from_training_are_found_under_other_names(
         run([*words, "--cache", str(made.cache)])
 
 
+def test_other_cohort_does_not_hide_that_it_is_the_same_one(made: Made, tmp_path: Path) -> None:
+    from eyeground.cohorts import read_cohort
+    from eyeground.phantom import make_cohort
+    from eyeground.runs.unseen import Asked, same_people
+
+    make_cohort(tmp_path / "other", patients=3, size=96, seed=1)
+    prints = Split.load(made.split).fingerprints
+    here, there = read_cohort("odir", made.root), read_cohort("odir", tmp_path / "other")
+    assert same_people(Asked(here, other_cohort=True), "odir", prints)
+    assert same_people(Asked(here), "folder", prints), "the same photographs under the same patients"
+    assert not same_people(Asked(here, other_cohort=True), "odir", ())
+    assert not same_people(Asked(there, other_cohort=True), "odir", prints), "ids coincide, photographs don't"
+
+
 def test_both_eyes_leaves_out_visits_with_one(made: Made, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     import shutil
 
@@ -135,6 +149,7 @@ def test_both_eyes_leaves_out_visits_with_one(made: Made, capsys: pytest.Capture
     assert both["n"] == len(test) - 2
     assert both["both_eyes_only"] is True
     assert len(both["unreadable"]) == 1
+    assert both["unreadable"][0].startswith(f"{test[1]}_right.jpg "), "a file's name, not its place on this machine"
 
 
 def test_the_same_ids_in_another_cohort_are_noticed(made: Made, tmp_path: Path) -> None:

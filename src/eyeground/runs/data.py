@@ -81,19 +81,19 @@ def one_eyed(visits: Sequence[Visit], eyes: Pairs, vocabulary: Vocabulary) -> di
 def prepare_visits(
     visits: Sequence[Visit], preprocessing: Preprocessing, cache: Path, workers: int, track: Track
 ) -> PreparedVisits:
-    """Crops every photograph of the visits through the cache.
+    """Crops every photograph of the visits through the cache. Unreadable ones are told by the cohort's file names.
 
     Raises:
         DataError: not one photograph can be read.
     """
-    places = [(visit.id, side, eye.path) for visit in visits for side, eye in enumerate(visit.eyes) if eye is not None]
-    places = [place for place in places if place[2] is not None]
-    results = prepare_all([path for _, _, path in places if path], preprocessing, cache, workers, track)
+    eyes_of = ((visit.id, side, eye) for visit in visits for side, eye in enumerate(visit.eyes) if eye is not None)
+    places = [(visit, side, eye.path, eye.file) for visit, side, eye in eyes_of if eye.path is not None]
+    results = prepare_all([path for _, _, path, _ in places], preprocessing, cache, workers, track)
     pairs: dict[str, list[CacheEntry | None]] = {}
     unreadable = []
-    for (visit, side, _), result in zip(places, results, strict=True):
+    for (visit, side, path, file), result in zip(places, results, strict=True):
         if isinstance(result, ImageError):
-            unreadable.append(str(result))
+            unreadable.append(str(result).replace(str(path), file))
         else:
             pairs.setdefault(visit, [None, None])[side] = result
     if not pairs:

@@ -21,7 +21,7 @@ from eyeground.runs.bundle import Bundle
 from eyeground.runs.data import PreparedVisits, prepare_visits
 from eyeground.runs.machine import Place
 from eyeground.runs.model import Model
-from eyeground.runs.unseen import Asked, Unseen, choose
+from eyeground.runs.unseen import Asked, Unseen, choose, same_people
 from eyeground.splits import Split
 
 
@@ -61,7 +61,7 @@ def hold(model: Model, asked: Asked, place: Place, track: Track, say: Callable[[
         )
     bundle = model.bundle
     unseen = choose(bundle, replace(asked, part="val"), place.workers, track, say)
-    _apart_from_test(bundle, unseen, asked.other_cohort)
+    _apart_from_test(bundle, unseen, asked)
     if not unseen.visits:
         raise DataError("the validation part has no visit with a photograph; use another --split")
     prepared = prepare_visits(unseen.visits, bundle.preprocessing, place.cache_path(), place.workers, track)
@@ -82,14 +82,14 @@ def hold(model: Model, asked: Asked, place: Place, track: Track, say: Callable[[
     return Held(*arrays, where, seen, asked.cohort.layout, prints)
 
 
-def _apart_from_test(bundle: Bundle, unseen: Unseen, other_cohort: bool) -> None:
+def _apart_from_test(bundle: Bundle, unseen: Unseen, asked: Asked) -> None:
     """Raises `LeakError` when the validation part of another split holds visits of the bundle's own test part."""
     own = Split.load(bundle.split)
     if unseen.split is None or unseen.split.hash == own.hash:
         return
     test = own.fingerprints_of(own.fold(int(bundle.config["data"]["fold"])).test)
     chosen = unseen.split.fingerprints_of([visit.id for visit in unseen.visits])
-    found = audit(test, chosen, same_cohort=not other_cohort and own.layout == unseen.split.layout)
+    found = audit(test, chosen, same_people(asked, own.layout, test))
     if not found.passed:
         raise LeakError(f"the validation part of this split is in part the bundle's own test part: {found.text}")
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from eyeground.errors import DataError, LeakError
-from eyeground.leaks import Fingerprint, audit, fingerprints
+from eyeground.leaks import NOTHING, Fingerprint, audit, fingerprints
 from eyeground.progress import Track
 from eyeground.protocols.leakage import elsewhere
 from eyeground.records import Cohort, Visit
 from eyeground.runs.bundle import Bundle
 from eyeground.runs.chosen import chosen_on
 from eyeground.splits import Split
+
+ENOUGH = 50
+"""Visits of patients with a known id that are looked at to tell whether two cohorts are one."""
 
 
 @dataclass(frozen=True)
@@ -131,8 +135,7 @@ def _audit(
     own = Split.load(bundle.split)
     parts = own.fold(int(bundle.config["data"]["fold"]))
     trained = own.fingerprints_of(parts.train + (() if part == "val" else parts.val))
-    same = not asked.other_cohort and _family(own.layout) == _family(asked.cohort.layout)
-    found = audit(trained, prints, same_cohort=same)
+    found = audit(trained, prints, same_people(asked, own.layout, trained))
     record, fold = found.to_dict(), int(bundle.config["data"]["fold"])
     own_leaky = split is not None and split.hash == own.hash and own.protocol.leaky
     on_purpose = part in ("train", "all") and (asked.split is not None or asked.part is not None)
@@ -161,10 +164,23 @@ def _stamp(own: Split, fold: int, split: Split | None, number: int) -> str | Non
 def _require_unchosen(bundle: Bundle, asked: Asked, prints: Sequence[Fingerprint]) -> None:
     """Raises `LeakError` when photographs chose calibration, label sets or thresholds after training."""
     for used in chosen_on(bundle):
-        same = not asked.other_cohort and _family(used.layout) == _family(asked.cohort.layout)
-        found = audit(used.fingerprints, prints, same_cohort=same)
+        found = audit(used.fingerprints, prints, same_people(asked, used.layout, used.fingerprints))
         if not found.passed:
             raise LeakError(f"some of these photographs were used by `{used.by}` of this bundle: {found.text}")
+
+
+def same_people(asked: Asked, layout: str, prints: Sequence[Fingerprint]) -> bool:
+    """Whether patient ids of the cohort mean the persons of these photographs, which are of a cohort of this layout.
+
+    They do where layout and flags say so, and wherever one of the photographs is in the cohort under its own patient:
+    a bundle may have been calibrated on the very cohort that is other than that of its training.
+    """
+    if not asked.other_cohort and _family(layout) == _family(asked.cohort.layout):
+        return True
+    known = {(one.patient, one.sha256) for one in prints if one.sha256 != NOTHING}
+    patients = {patient for patient, _ in known}
+    visits = (visit for visit in asked.cohort.visits if visit.patient in patients and any(visit.seen))
+    return any((one.patient, one.sha256) in known for one in fingerprints(list(islice(visits, ENOUGH))))
 
 
 def _family(layout: str) -> str:
