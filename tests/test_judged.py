@@ -22,6 +22,7 @@ from eyeground.metrics.intervals import Bootstrap, intervals
 from eyeground.metrics.judge import judge
 from eyeground.metrics.mistakes import Sheet
 from eyeground.records import Flag
+from eyeground.report import judged_words
 from eyeground.report.gallery import Gallery, gather
 from eyeground.report.judged import About, curves_of, write_html
 from eyeground.vocabulary import Label, Vocabulary
@@ -263,3 +264,11 @@ def test_evaluate_writes_it_with_photographs_or_without(made: Made, tmp_path: Pa
 def test_plots_wait_until_a_page_is_drawn() -> None:
     code = "import sys, eyeground.cli.score; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_page_tells_a_stamp_once_and_no_place_on_this_machine() -> None:
+    stamp = "LEAKY PROTOCOL x"
+    base = {"n": 0, "per_class": [], "stamp": stamp}
+    assert judged_words.warnings({**base, "leak_audit": {"passed": True, "stamp": stamp}}) == [stamp]
+    told = judged_words.command("evaluate", ["--root", "/clinic/ann/eyes", "--split=/x/split.json", "--out", "judged"])
+    assert told == "eyeground evaluate --root eyes --split=split.json --out judged"

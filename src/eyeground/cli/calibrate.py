@@ -12,7 +12,7 @@ from rich import box
 from rich.table import Table
 
 from eyeground.cli.cohort_options import CohortSource
-from eyeground.cli.console import note, out, parse, print_json, track
+from eyeground.cli.console import note, out, parse, print_json, track, warn
 from eyeground.cli.tables import number
 from eyeground.metrics.calibration import Method
 from eyeground.runs.bundle import check_new
@@ -64,6 +64,8 @@ def main(argv: Sequence[str]) -> int:
     asked = Asked(flags.source.read(), split, flags.part, flags.other_cohort, flags.allow_leaky)
     held = hold(model, asked, flags.place, track, note)
     report = calibrate(model.bundle, held, wish, flags.out)
+    if "stamp" in report:
+        warn(report["stamp"])
     if flags.json:
         print_json(report)
         return 0

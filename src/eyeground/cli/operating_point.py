@@ -64,6 +64,8 @@ def main(argv: Sequence[str]) -> int:
     asked = Asked(flags.source.read(), split, flags.part, flags.other_cohort, flags.allow_leaky)
     held = hold(model, asked, flags.place, track, note)
     report = operating_point(model.bundle, held, aim, flags.label, flags.out)
+    if "stamp" in report:
+        warn(report["stamp"])
     if flags.json:
         print_json(report)
         return 0

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -62,7 +61,7 @@ def scored(config: Score) -> tuple[dict[str, Any], Sheet]:
         DataError: a file that can't be read or does not fit, with the first row or column that is wrong.
         UsageError: a point or a prevalence that is none.
     """
-    look = replace(look_at(config.points, config.prevalence), draws=max(config.draws, 0))
+    look = look_at(config.points, config.prevalence, config.draws)
     config.within.check()
     truth = read_truth(config.truth)
     predictions = read_predictions(config.predictions, truth.vocabulary.codes, config.reorder)
@@ -80,10 +79,10 @@ def scored(config: Score) -> tuple[dict[str, Any], Sheet]:
     extra |= {"truth_patients": len(truth.ids), "notes": notes, "label_logic": odd}
     if predictions.stamp:
         extra["stamp"] = predictions.stamp
-    if config.draws > 0:
+    if config.draws:
         extra["intervals"] = intervals(labels, known, probability, truth.vocabulary, bootstrap=Bootstrap(config.draws))
     ids = [truth.ids[row] for row in rows]
-    if config.within.subgroups:
+    if not config.within.no_subgroups:
         parted = of_sheet(config.truth, ids, config.within.age_bands)
         judged = Judged(labels, known, probability, truth.vocabulary)
         extra["subgroups"] = config.within.judge(judged, parted, ids)
@@ -114,9 +113,10 @@ def write_report(config: Score, judgement: dict[str, Any], sheet: Sheet, argv: S
     """Writes the page; matplotlib is imported only here."""
     from eyeground.report.gallery import gather
     from eyeground.report.judged import About, curves_of, write_html
+    from eyeground.report.judged_words import command
 
     assert config.report is not None
     gallery = gather(sheet, None, "score sees two tables; “evaluate --out” shows them too.")
     facts = {"Truth": config.truth.name, "Predictions": config.predictions.name}
-    about = About(f"Judgement of {config.predictions.name}", shlex.join(["eyeground", "score", *argv]), facts)
+    about = About(f"Judgement of {config.predictions.name}", command("score", argv), facts)
     write_text(config.report, write_html(judgement, curves_of(sheet), gallery, about))

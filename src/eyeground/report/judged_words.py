@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from eyeground.metrics.curves import LabelCurves
@@ -13,6 +15,7 @@ from eyeground.report.words import percent, sentence, when
 __all__ = [
     "CONTENTS",
     "HEADLINES",
+    "command",
     "facts",
     "number",
     "percent",
@@ -67,6 +70,15 @@ def number(value: float | None) -> str:
     return said(value)
 
 
+def command(name: str, argv: Sequence[str]) -> str:
+    """The command as it was given. Absolute paths keep their last name only: the rest tells of people and machines."""
+    words = []
+    for word in argv:
+        flag, equals, value = word.rpartition("=") if word.startswith("--") else ("", "", word)
+        words.append(flag + equals + (Path(value).name if Path(value).is_absolute() else value))
+    return shlex.join(["eyeground", name, *words])
+
+
 def facts(judgement: Mapping[str, Any], given: Mapping[str, str]) -> list[tuple[str, str]]:
     """What was judged, as pairs of heading and text."""
     found = []
@@ -103,7 +115,8 @@ def warnings(judgement: Mapping[str, Any]) -> list[str]:
     """What a reader must know before any number, the gravest first."""
     found = []
     audit = judgement.get("leak_audit", {})
-    found += [part["stamp"] for part in (judgement, audit) if "stamp" in part]
+    stamps = [part["stamp"] for part in (judgement, audit) if "stamp" in part]
+    found += [one for k, one in enumerate(stamps) if not any(one in other for other in stamps[k + 1 :])]
     if audit.get("passed") is False:
         found.append(f"the leak audit failed: {audit['text']}")
     if judgement.get("truth_patients", judgement["n"]) > judgement["n"]:

@@ -43,6 +43,8 @@ class Wish:
             raise UsageError(f"--alpha {self.alpha:g} is the share that label sets may miss, between 0 and 1")
         if self.draws < 1:
             raise UsageError(f"--draws {self.draws} are no bootstrap: draw at least once")
+        if self.seed < 0:
+            raise UsageError(f"--seed {self.seed}: give 0 or more")
 
 
 def calibrate(bundle: Bundle, held: Held, wish: Wish, out: Path) -> dict[str, Any]:
@@ -51,7 +53,8 @@ def calibrate(bundle: Bundle, held: Held, wish: Wish, out: Path) -> dict[str, An
     Returns:
         JSON-able: `method`, `reason`, `scores` of the methods tried, `words`, `reliability` (`metrics.reliability`:
         uncalibrated, before, after by cross-validation), `thresholds` (list: code, before, after, reason), `sets` (as
-        in conformal.json, with `uncertain`: the share of these very visits with both answers), `chosen_on`.
+        in conformal.json, with `uncertain`: the share of these very visits with both answers), `chosen_on`, and a
+        leaky protocol's `stamp`.
 
     Raises:
         DataError: an operating point of the bundle can't be reached any more.
@@ -91,6 +94,7 @@ def calibrate(bundle: Bundle, held: Held, wish: Wish, out: Path) -> dict[str, An
         "words": choice.calibration.words,
         "reason": choice.reason,
         "scores": choice.scores,
+        **({"stamp": bundle.stamp} if bundle.stamp else {}),
         "chosen_on": held.place,
         "reliability": report,
         "thresholds": [
@@ -155,7 +159,8 @@ def operating_point(bundle: Bundle, held: Held, aim: Aim, codes: Sequence[str], 
     }
     line = f"threshold of {', '.join(row['code'] for row in found)} for {aim}: {_on(held)}"
     rewrite(bundle, out, tables, {"card.md": _card(bundle, line)})
-    return {"aim": str(aim), "chosen_on": held.place, "labels": found, "unchanged": unchanged}
+    stamped = {"stamp": bundle.stamp} if bundle.stamp else {}
+    return {"aim": str(aim), **stamped, "chosen_on": held.place, "labels": found, "unchanged": unchanged}
 
 
 def _cases(bundle: Bundle, held: Held, probability: NDArray[np.float64], c: int) -> Cases:

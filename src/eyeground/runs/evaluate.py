@@ -109,7 +109,7 @@ def evaluate(model: Model, question: Question, place: Place, track: Track, say: 
     if question.draws:
         bootstrap = Bootstrap(question.draws)
         judgement["intervals"] = intervals(values, known, written, bundle.vocabulary, cuts, patients, bootstrap)
-    if question.within.subgroups:
+    if not question.within.no_subgroups:
         judged = Judged(values, known, written, bundle.vocabulary, cuts, patients)
         parted = of_visits(chosen, prepared.eyes, question.within.age_bands)
         judgement["subgroups"] = question.within.judge(judged, parted, [visit.id for visit in chosen])

@@ -56,7 +56,7 @@ class Asked:
     """Ages at which the bands of the results by age begin, after a first band below them."""
     suppress_below: int = SUPPRESS_BELOW
     """Show no number of a label in a group with fewer positive or fewer negative patients; 0 shows all."""
-    subgroups: bool = True
+    no_subgroups: bool = False
     """Leave the results by group out."""
 
     def check(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,14 +24,14 @@ def write_page(answer: Answer, bundle: Bundle, folder: Path, argv: Sequence[str]
         DataError: a prepared view is gone, no space, no permission.
     """
     from eyeground.report.judged import About, curves_of, write_html
+    from eyeground.report.judged_words import command
 
     gallery = gather(
         answer.sheet, answer.eyes if photographs else None, "" if photographs else "--no-gallery was given."
     )
     facts = {"Thresholds": _origin(bundle, answer.judgement["probabilities"] == "mapped")}
-    command = shlex.join(["eyeground", "evaluate", *argv])
     title = f"Judgement of {bundle.config['method']['name']}, {answer.judgement['part']} part"
-    about = About(title, command, facts, json_file="evaluation.json")
+    about = About(title, command("evaluate", argv), facts, json_file="evaluation.json")
     path = folder / NAME
     write_text(path, write_html(answer.judgement, curves_of(answer.sheet), gallery, about))
     return path
