@@ -18,7 +18,7 @@ from eyeground.cohorts import read_cohort
 from eyeground.errors import UsageError
 from eyeground.files import write_text
 from eyeground.leaks import Fingerprint, Pair
-from eyeground.leaks.audit import FALSE_ALARMS, METHOD
+from eyeground.leaks.audit import FALSE_ALARMS, PHOTOGRAPHS
 from eyeground.records import Cohort
 from eyeground.report.duplicates import KINDS, page, rows
 
@@ -40,8 +40,8 @@ class Duplicates:
     """How the second cohort is laid out; as the first when left out."""
     report: Path | None = None
     """Where to write a page with the pairs' photographs side by side (HTML, nothing else needed)."""
-    same_eye: bool = True
-    """Also compare the vessels: the same eye photographed again (slower; a warning list)."""
+    no_same_eye: bool = False
+    """Don't compare the vessels: faster, but the same eye photographed again (a warning list) is not looked for."""
     json: bool = False
     """Print one JSON object and nothing else."""
     workers: int = 2
@@ -55,7 +55,7 @@ def main(argv: Sequence[str]) -> int:
         raise UsageError("--against-layout needs --against, the second cohort's folder")
     one = config.source.read()
     two = _second(config)
-    pairs, facts = search(one, two, config.same_eye, config.workers)
+    pairs, facts = search(one, two, not config.no_same_eye, config.workers)
     result = facts | {"pairs": rows(pairs, one, two or one)}
     if config.report is not None:
         write_text(config.report, page(pairs, one, two or one, facts))
@@ -82,13 +82,12 @@ def search(one: Cohort, two: Cohort | None, same_eye: bool, workers: int) -> tup
     if same_eye:
         told = {(pair.a, pair.b) for pair in pairs if pair.kind != "suspect"}
         again = _again(one, prints, two, others, workers)
-        pairs = [
-            pair for pair in pairs if pair.kind != "suspect" or (pair.a, pair.b) not in {(p.a, p.b) for p in again}
-        ]
+        surer = {(pair.a, pair.b) for pair in again}
+        pairs = [pair for pair in pairs if pair.kind != "suspect" or (pair.a, pair.b) not in surer]
         pairs += [pair for pair in again if (pair.a, pair.b) not in told]
     count = len(prints) + len(others or ())
     compared = len(prints) * len(others) if others is not None else count * (count - 1) // 2
-    method = METHOD + (", and the vessels for the same eye photographed again" if same_eye else "")
+    method = PHOTOGRAPHS + (", and the vessels for the same eye photographed again" if same_eye else "")
     facts = {"photographs": count, "compared": compared, "method": method, "false_alarms": FALSE_ALARMS}
     return pairs, facts
 

@@ -13,10 +13,11 @@ from eyeground.errors import LeakError
 from eyeground.leaks.duplicates import find_duplicates
 from eyeground.leaks.prints import Fingerprint, Pair
 
-METHOD = (
-    "patient ids, SHA-256 of the bytes, and the correlation of the photographs' fine detail, also resized, "
-    "compressed, mirrored or lit anew"
+PHOTOGRAPHS = (
+    "SHA-256 of the bytes, and the correlation of the photographs' fine detail, also resized, compressed, mirrored or "
+    "lit anew"
 )
+METHOD = f"patient ids, {PHOTOGRAPHS}"
 EARLIER = (
     "patient ids, SHA-256 of the bytes, and the 16 x 16 signature of an earlier version, which misses copies whose "
     "light or border was changed; make the split again for the stronger test"
