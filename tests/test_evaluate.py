@@ -211,3 +211,8 @@ def test_submission_refuses_what_it_can_not_answer(
     assert main([*words, "--images", str(folder)]) == 2
     assert "photograph" in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_a_folder_is_no_split(made: Made) -> None:
+    with pytest.raises(DataError, match="can't read split .*give the file"):
+        Split.load(made.root)

@@ -43,6 +43,7 @@ def disk_errors(path: Path) -> Iterator[None]:
             errno.EDQUOT: "your disk quota is used up; free some and run the same command again",
             errno.EACCES: "permission denied; choose a folder you may write to",
             errno.EROFS: "the file system is read-only; choose another folder",
+            errno.ENOENT: "no folder can be made there; choose another place",
             errno.ENOTDIR: "a part of the path is a file, not a folder",
             errno.EEXIST: "a part of the path is a file, not a folder",
             errno.EISDIR: "it is a folder; give the name of a file",

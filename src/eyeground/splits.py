@@ -364,6 +364,8 @@ def _from_text(path: Path) -> Split:
             protocol, whole = _protocol(data, str(path))
     except FileNotFoundError:
         raise DataError(f"no split {path}; make one with eyeground cohort split") from None
+    except OSError as error:
+        raise DataError(f"can't read split {path}: {error.strerror or error}; give the file") from error
     except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
         raise DataError(f"{path} is not a split of eyeground ({type(error).__name__}: {error})") from error
     if not whole:
