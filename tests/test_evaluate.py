@@ -214,5 +214,5 @@ def test_submission_refuses_what_it_can_not_answer(
 
 
 def test_a_folder_is_no_split(made: Made) -> None:
-    with pytest.raises(DataError, match="can't read split .*give the file"):
+    with pytest.raises(DataError, match=r"can't read split .*give the file"):
         Split.load(made.root)

@@ -143,6 +143,9 @@ def test_the_stamp_survives_calibration(leaky: Leaky, capsys: pytest.CaptureFixt
     bundle = load_bundle(newer)
     assert bundle.stamp == bundle.metrics["stamp"] == leaky.stamp
     assert leaky.stamp in (newer / "card.md").read_text(encoding="utf-8")
+    assert run(["card", "--bundle", str(newer), "--out", str(tmp_path / "card")]) == 0
+    for name in ("card", "tripod_ai", "claim"):
+        assert leaky.stamp in (tmp_path / "card" / f"{name}.md").read_text(encoding="utf-8"), "also without evaluations"
     assert judged(leaky, capsys, "--part", "test", "--allow-leaky", bundle=newer)["stamp"] == leaky.stamp
 
 

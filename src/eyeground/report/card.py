@@ -12,7 +12,7 @@ import jinja2
 from eyeground import DISCLAIMER, __version__
 from eyeground.errors import DataError
 from eyeground.files import digest, disk_errors, write_json, write_text
-from eyeground.report.card_input import Evaluation, Run, _json, read_run
+from eyeground.report.card_input import Evaluation, Run, _json, read_run, split_stamps
 from eyeground.report.card_tables import Table, subgroup_tables, tables_of
 from eyeground.report.checklists import as_data, as_markdown, bullets, load_checklist
 from eyeground.report.facts import Fact, safe
@@ -126,6 +126,7 @@ def _about(run: Run) -> list[str]:
     """What the files were made from."""
     manifest = run.files["manifest.json"]
     lines = [f"Bundle `{run.bundle.digest}` (format {manifest['format']}, eyeground {manifest['eyeground_version']})."]
+    lines += [f"**STAMPED: {safe(text)}.**" for text in split_stamps(run.split, run.fold)]
     lines += [f"{safe(one.title)}; evaluation.json with SHA-256 `{one.sha256}`." for one in run.evaluations]
     return [*lines, f"Written by eyeground {__version__}. Intervals stand in brackets behind their numbers."]
 

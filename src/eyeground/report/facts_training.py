@@ -134,7 +134,8 @@ def people(part: dict[str, Any]) -> str:
 def _validation(run: Run) -> Iterator[Fact]:
     metrics, found = run.bundle.metrics, run.bundle.metrics["validation"]
     told = [f"macro {name} {bounded(found[f'macro_{key}'], None)}" for key, name in (("auc", "AUC"), ("ap", "AP"))]
-    text = (
+    stamps = "; ".join(split_stamps(run.split, run.fold))
+    text = (f"[STAMPED: {stamps}] " if stamps else "") + (
         f"Validation part ({metrics['n']:,} visits, {found['macro_n']} labels): {', '.join(told)}; {metrics['note']}."
     )
     yield fact("validation.performance", text, "metrics.json#validation", stamped=True)
