@@ -20,6 +20,7 @@ BENCHMARKS = {
 LONG = {
     "comparison": "benchmarks.comparison",
     "coverage": "benchmarks.coverage",
+    "coverage_ece": "benchmarks.coverage_ece",
     "coverage_points": "benchmarks.coverage_points",
     "leaks": "benchmarks.leaks",
     "phantom_learning": "benchmarks.phantom_learning",

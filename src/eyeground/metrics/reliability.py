@@ -100,7 +100,7 @@ def ece_intervals(
         drawn.append(np.stack([_eces(one) for one in sums]))
     resampled = np.concatenate(drawn, axis=1) if drawn else np.full((len(parts), 0), np.nan)
     return [
-        _ece_interval(float(_eces(one.sum(axis=0, keepdims=True))[0]), row, _by_chance(part[1], group, plan.seed))
+        _ece_interval(float(_eces(one.sum(axis=0, keepdims=True))[0]), row, _by_chance(*part, group, plan.seed))
         for one, row, part, group in zip(each, resampled, parts, groups, strict=True)
     ]
 
@@ -136,7 +136,7 @@ def _compared(
     for name, probability in versions.items():
         bins, group = reliability(truth, probability), _groups(truth, probability)
         found, resampled = _measured(truth, probability, group, who, drawn)
-        chance = _by_chance(probability, group, seed)
+        chance = _by_chance(truth, probability, who, group, seed)
         values[name], draws[name] = found, resampled
         row: dict[str, Any] = {
             key: {"value": _number(found[key]), "interval": _percentile(resampled[key])} for key in MEASURES
@@ -180,8 +180,14 @@ def _measured(
     return {key: float(value[0]) for key, value in own.items()}, resampled
 
 
-def _by_chance(probability: Array, group: NDArray[np.int64], seed: int, draws: int = 400) -> Array:
-    """ECEs (draws,) of calibrated probabilities: truth drawn by the probabilities themselves, cell by cell."""
+def _by_chance(
+    truth: Array, probability: Array, who: NDArray[np.int64], group: NDArray[np.int64], seed: int, draws: int = 400
+) -> Array:
+    """ECEs (draws,) of calibrated probabilities: truth drawn by the probabilities themselves, cell by cell.
+
+    Cells of one patient go together (two eyes, labels that exclude each other): the draws are widened by the square
+    root of the design effect, what the patients' sums vary beyond what their cells vary (Kish 1965).
+    """
     if not len(probability):
         return np.zeros(0)
     generator = np.random.default_rng(seed)
@@ -190,7 +196,16 @@ def _by_chance(probability: Array, group: NDArray[np.int64], seed: int, draws: i
     for draw in range(draws):
         gap = (generator.random(len(probability)) < probability) - probability
         out[draw] = np.abs(np.bincount(group, gap, bins)).sum() / len(probability)
-    return out
+    return out * math.sqrt(_design_effect(truth - probability, who, group, bins))
+
+
+def _design_effect(gaps: Array, who: NDArray[np.int64], group: NDArray[np.int64], bins: int) -> float:
+    """Variance of the bins' sums of gaps, patients drawn, over that with cells drawn; 1 where that is 0, never less."""
+    centred = gaps - (np.bincount(group, gaps, bins) / np.maximum(np.bincount(group, minlength=bins), 1))[group]
+    place = who * bins + group
+    sums = np.bincount(np.unique(place, return_inverse=True)[1], centred)
+    cells = float((centred**2).sum())
+    return max(float((sums**2).sum()) / cells, 1.0) if cells > 0 else 1.0
 
 
 def _ece_interval(value: float, drawn: Array, chance: Array) -> list[float] | None:
