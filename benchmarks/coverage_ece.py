@@ -1,6 +1,6 @@
 """How often the ECE's 95 % interval leaves out 0 although the probabilities are perfectly calibrated: 5 in 100 at most.
 
-Truth is drawn by the probabilities themselves. Worlds: one row a patient; two rows a patient that are the same (two eyes
+Truth is drawn by the probabilities themselves. Worlds: one row a patient; two rows that are the same (two eyes
 that agree wholly); and the pooled ECE of eight labels of a patient whose truths go together (a normal copula, 0.5).
 """
 
