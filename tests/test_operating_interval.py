@@ -106,3 +106,16 @@ def test_it_covers_where_drawing_patients_does_not(wanted: float) -> None:
         assert bounds is not None
         hits += bounds[0] <= right <= bounds[1]
     assert hits / 400 >= 0.93
+
+
+def test_predictive_values_elsewhere_have_intervals_too() -> None:
+    truth, score = case(200)
+    arrays = truth[:, None].astype(float), np.ones((200, 1), bool), score[:, None]
+    look = Look([Point("sensitivity", 0.9)], prevalence=0.05, draws=100)
+    (row,) = details(*arrays, Vocabulary.multilabel("one", ("X",)), look=look)["operating"][0]["per_class"]
+    for name in ("ppv_at_prevalence", "npv_at_prevalence"):
+        low, high = row["intervals"][name]
+        assert low <= row["at"][name] <= high
+    at_home = details(*arrays, Vocabulary.multilabel("one", ("X",)), look=Look(look.points, truth.mean(), draws=100))
+    (row,) = at_home["operating"][0]["per_class"]
+    assert row["at"]["ppv_at_prevalence"] == pytest.approx(row["at"]["ppv"])

@@ -36,6 +36,8 @@ class Flags:
     """The number that ranks and that the verdicts are about; name it before you look at the others."""
     subset: bool = False
     """The files may lack patients of the truth, all files the same ones."""
+    patients: Path | None = None
+    """CSV with columns ID and patient: whose each row is, where a patient has several (eyes, visits)."""
     draws: int = 2000
     """Bootstrap draws over patients, the same for all systems."""
     permutations: int = 10_000
@@ -55,7 +57,7 @@ def main(argv: Sequence[str]) -> int:
     if flags.seed < 0:
         raise UsageError(f"--seed {flags.seed}: give 0 or more")
     rules = Rules(flags.draws, flags.permutations, flags.seed, by=flags.by)
-    found = compare_files(flags.truth, named(flags.files, flags.system), flags.subset, rules)
+    found = compare_files(flags.truth, named(flags.files, flags.system), flags.subset, rules, flags.patients)
     for pair in found["pairs"]:
         if pair["identical"]:
             warn(f"{pair['verdict']}; is it the same file twice?")

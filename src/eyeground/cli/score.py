@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,8 +20,10 @@ from eyeground.metrics.intervals import Bootstrap, intervals
 from eyeground.metrics.judge import judge
 from eyeground.metrics.label_logic import in_words, label_logic
 from eyeground.metrics.mistakes import Sheet
+from eyeground.metrics.patients import read_patients
 from eyeground.metrics.predictions import read_predictions, read_truth
 from eyeground.runs.groupings import Asked, Judged, of_sheet
+from eyeground.vocabulary import Kind
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,10 @@ class Score:
     """Match rows by ID and columns by name when their order differs. The challenge rejects such files."""
     subset: bool = False
     """Score only the patients that the predictions have. Such numbers are not those of the whole truth."""
+    kind: Kind = "multilabel"
+    """The labels: independent findings, exclusive classes (one 1 in each row), or grades, which are such in order."""
+    patients: Path | None = None
+    """CSV with columns ID and patient: whose each row is, where a patient has several (eyes, visits)."""
     draws: int = 2000
     """Bootstrap draws over patients for the 95 % intervals; 0 leaves all intervals out."""
     points: tuple[str, ...] = POINTS
@@ -63,7 +69,7 @@ def scored(config: Score) -> tuple[dict[str, Any], Sheet]:
     """
     look = look_at(config.points, config.prevalence, config.draws)
     config.within.check()
-    truth = read_truth(config.truth)
+    truth = read_truth(config.truth, config.kind)
     predictions = read_predictions(config.predictions, truth.vocabulary.codes, config.reorder)
     rows, probability = align(truth.ids, predictions, config.reorder, config.subset)
     labels = truth.labels[rows]
@@ -74,17 +80,20 @@ def scored(config: Score) -> tuple[dict[str, Any], Sheet]:
     notes += in_words(odd)
     if len(rows) < len(truth.ids):
         notes.insert(0, f"only {len(rows)} of the truth's {len(truth.ids)} patients have predictions and are scored")
+    ids = [truth.ids[row] for row in rows]
+    patients = None if config.patients is None else read_patients(config.patients, ids)
+    look = replace(look, patients=patients)
     notes.append("one eye against both: not told, a table of visits has no labels of eyes; `evaluate` tells it")
     extra: dict[str, Any] = {"details": details(labels, known, probability, truth.vocabulary, look=look)}
     extra |= {"truth_patients": len(truth.ids), "notes": notes, "label_logic": odd}
     if predictions.stamp:
         extra["stamp"] = predictions.stamp
     if config.draws:
-        extra["intervals"] = intervals(labels, known, probability, truth.vocabulary, bootstrap=Bootstrap(config.draws))
-    ids = [truth.ids[row] for row in rows]
+        cells = (labels, known, probability, truth.vocabulary)
+        extra["intervals"] = intervals(*cells, patients=patients, bootstrap=Bootstrap(config.draws))
     if not config.within.no_subgroups:
         parted = of_sheet(config.truth, ids, config.within.age_bands)
-        judged = Judged(labels, known, probability, truth.vocabulary)
+        judged = Judged(labels, known, probability, truth.vocabulary, patients=patients)
         extra["subgroups"] = config.within.judge(judged, parted, ids)
     return {**judgement, **extra}, Sheet(ids, truth.vocabulary.codes, labels, known, probability)
 
@@ -105,7 +114,8 @@ def main(argv: Sequence[str]) -> int:
     if judgement["n"] < judgement["truth_patients"]:
         warn(judgement["notes"][0])
     of = f" of {judgement['truth_patients']}" if judgement["n"] < judgement["truth_patients"] else ""
-    print_judgement(judgement, f"{config.predictions.name}: {judgement['n']}{of} patients, each cell cut at 0.5")
+    rows = "patients" if config.patients is None else "rows"
+    print_judgement(judgement, f"{config.predictions.name}: {judgement['n']}{of} {rows}, each cell cut at 0.5")
     return 0
 
 

@@ -10,7 +10,6 @@ percentiles.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -170,9 +169,12 @@ def _draw(case: _Case, sample: Sample) -> tuple[dict[str, Array], dict[str, Arra
 def _bounded(
     values: dict[str, Array], level: float
 ) -> tuple[dict[str, list[float] | None], dict[str, Any], dict[str, int]]:
-    """The interval of every drawn number, its method, and how many draws leave it undefined."""
+    """The interval of every drawn number, its method, and how many draws leave it undefined.
+
+    Draws that all say the same (a perfect table) tell nothing of how it would be with others: no interval.
+    """
     found = {key: percentile(one, level) for key, one in values.items()}
-    bounds = {key: None if math.isnan(one.low) else [one.low, one.high] for key, one in found.items()}
+    bounds = {key: [one.low, one.high] if one.low < one.high else None for key, one in found.items()}
     return bounds, {key: one.method for key, one in found.items()}, {key: one.undefined for key, one in found.items()}
 
 

@@ -8,7 +8,6 @@ that a wanted sensitivity asks for, the threshold moves with the patients too: t
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from eyeground.metrics.counts import above
 from eyeground.metrics.delong import people_of
 from eyeground.metrics.fixed_rate import at_sensitivity, at_specificity
-from eyeground.metrics.operating import Point
+from eyeground.metrics.operating import Point, predictive
 from eyeground.metrics.proportions import share_interval
 from eyeground.metrics.ranking import as_binary
 from eyeground.metrics.resample import Bounds, Plan, percentile, weights_of
@@ -64,7 +63,9 @@ def operating_intervals(
     y, p = np.asarray(labels, np.float64), np.asarray(scores, np.float64)
     columns = [Column(y[here, c], p[here, c], person[here]) for c, here in enumerate(mask.T)]
     alone = people == len(mask)
-    for table, point, drawn in zip(found, points, operating_bounds(columns, points, people, plan), strict=True):
+    prevalence = found[0]["prevalence"] if found else None
+    bounded = operating_bounds(columns, points, people, plan, prevalence)
+    for table, point, drawn in zip(found, points, bounded, strict=True):
         for row, column, bounds in zip(table["per_class"], columns, drawn, strict=True):
             if row["at"] is None:
                 continue
@@ -72,10 +73,8 @@ def operating_intervals(
             methods = dict.fromkeys(told, "percentile")
             if point.kind == "threshold":
                 shares = _shares(column, point)
-                told, methods = (
-                    told | shares,
-                    methods | dict.fromkeys(shares, "wilson" if alone else "wilson-effective"),
-                )
+                told |= shares
+                methods |= dict.fromkeys(shares, "wilson" if alone else "wilson-effective")
             elif alone:
                 better = _other(column, point)
                 told, methods = told | better, methods | dict.fromkeys(better, "order-statistics")
@@ -96,11 +95,11 @@ def _other(column: Column, point: Point) -> dict[str, list[float] | None]:
 
 
 def _pair(bounds: Bounds) -> list[float] | None:
-    return None if math.isnan(bounds.low) else [bounds.low, bounds.high]
+    return [bounds.low, bounds.high] if bounds.low < bounds.high else None
 
 
 def operating_bounds(
-    columns: Sequence[Column], points: Sequence[Point], people: int, plan: Plan
+    columns: Sequence[Column], points: Sequence[Point], people: int, plan: Plan, prevalence: float | None = None
 ) -> list[list[dict[str, Bounds]]]:
     """Bootstrap intervals over patients, by point, label and measure.
 
@@ -110,7 +109,8 @@ def operating_bounds(
         people: patients in all; a patient's cases of all labels are drawn together.
 
     Returns:
-        P lists of C dicts with the `MEASURES`; what the point itself holds (a sensitivity that is wanted) is left out.
+        P lists of C dicts with the `MEASURES`, with a `prevalence` also PPV and NPV there; what the point itself holds
+        (a sensitivity that is wanted) is left out.
 
     Raises:
         ValueError: shapes differ or a truth is not 0 or 1.
@@ -125,13 +125,16 @@ def operating_bounds(
             above = one.sums(weights)
             for p, point in enumerate(points):
                 drawn[p, c, :, block.start : block.stop] = _numbers(one, above, point)
-    return [
-        [
-            {name: percentile(drawn[p, c, m]) for m, name in enumerate(MEASURES) if name != point.kind}
-            for c in range(len(columns))
-        ]
-        for p, point in enumerate(points)
-    ]
+    return [[_percentiles(each, point, prevalence) for each in drawn[p]] for p, point in enumerate(points)]
+
+
+def _percentiles(drawn: Array, point: Point, prevalence: float | None) -> dict[str, Bounds]:
+    """Intervals of one label's numbers (measures, draws) at one point."""
+    found = {name: percentile(drawn[m]) for m, name in enumerate(MEASURES) if name != point.kind}
+    if prevalence is not None:
+        there = np.array([predictive(float(a), float(b), prevalence) for a, b in drawn[:2].T]).reshape(-1, 2)
+        found |= {f"{name}_at_prevalence": percentile(there[:, m]) for m, name in enumerate(("ppv", "npv"))}
+    return found
 
 
 class _Ready:

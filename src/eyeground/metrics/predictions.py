@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from eyeground.errors import DataError
 from eyeground.files import aside
-from eyeground.vocabulary import ODIR, Vocabulary
+from eyeground.vocabulary import ODIR, Kind, Label, Vocabulary
 
 ID = "ID"
 WORKBOOKS = (".xlsx", ".xlsm")
@@ -61,12 +61,12 @@ class Table:
         return self.header.index(name)
 
 
-def read_truth(path: Path) -> Truth:
+def read_truth(path: Path, kind: Kind = "multilabel") -> Truth:
     """Reads the truth from a workbook (first sheet) or CSV.
 
     The ID is the column named `ID`, else the first. Where all of N, D, G, C, A, H, M, O are columns they are the
     labels, in this order, and other columns are ignored (the challenge's workbook has six). Otherwise every column
-    but the ID is a label, in the file's order.
+    but the ID is a label, in the file's order. `kind`: exclusive classes and grades have one 1 in each row.
 
     Raises:
         DataError: unreadable file, repeated id, a label that is not 0, 1 or empty.
@@ -92,7 +92,14 @@ def read_truth(path: Path) -> Truth:
                 hint = "mend the cell" if odir else "keep only the ID and the label columns, or mend the cell"
                 raise DataError(f"{path}, row {number}, column '{codes[c]}': '{text}' is not 0, 1 or empty; {hint}")
             labels[r, c] = values[text]
-    return Truth(ids, labels, ODIR if odir else Vocabulary.multilabel(path.stem, codes))
+    if kind == "multilabel":
+        return Truth(ids, labels, ODIR if odir else Vocabulary.multilabel(path.stem, codes))
+    for (number, _), row in zip(table.rows, labels, strict=True):
+        if not np.isnan(row).any() and row.sum() != 1:
+            raise DataError(
+                f"{path}, row {number} has {int(row.sum())} of the {len(codes)} classes; {kind} have one 1 in each row"
+            )
+    return Truth(ids, labels, Vocabulary(path.stem, kind, tuple(Label(code, code) for code in codes)))
 
 
 def read_predictions(path: Path, codes: Sequence[str], by_name: bool = False) -> Predictions:

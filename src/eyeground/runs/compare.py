@@ -15,6 +15,7 @@ from eyeground.metrics.compare import compare
 from eyeground.metrics.compare_pairs import Rules, System
 from eyeground.metrics.compare_words import NAMES
 from eyeground.metrics.label_logic import in_words, label_logic
+from eyeground.metrics.patients import read_patients
 from eyeground.metrics.predictions import Truth, read_predictions, read_truth
 
 Files = Mapping[str, tuple[Path, ...]]
@@ -23,7 +24,9 @@ Read = tuple[NDArray[np.float64], str | None]
 """Probabilities, and the stamp of a leaky protocol."""
 
 
-def compare_files(truth_file: Path, systems: Files, subset: bool = False, rules: Rules | None = None) -> dict[str, Any]:
+def compare_files(
+    truth_file: Path, systems: Files, subset: bool = False, rules: Rules | None = None, people: Path | None = None
+) -> dict[str, Any]:
     """Reads the files and compares.
 
     Rows are matched by ID and columns by name, whatever their order. `truth_patients` and `files` are added to what
@@ -31,6 +34,7 @@ def compare_files(truth_file: Path, systems: Files, subset: bool = False, rules:
 
     Args:
         subset: the files may lack patients of the truth, all the same ones.
+        people: table of whose each row is, see `read_patients`; every row is a patient when None.
 
     Raises:
         UsageError: one system only.
@@ -62,9 +66,10 @@ def compare_files(truth_file: Path, systems: Files, subset: bool = False, rules:
     made = [System(name, tuple(read[path][0] for path in paths)) for name, paths in systems.items()]
     for name, paths in systems.items():
         _check_runs(name, paths, read)
-    patients = np.array(truth.ids)[rows]
+    ids = [truth.ids[row] for row in rows]
+    patients = np.array(ids if people is None else read_patients(people, ids))
     found = compare(labels, known, made, truth.vocabulary.codes, patients, rules)
-    odd = label_logic([truth.ids[row] for row in rows], labels, known, truth.vocabulary)
+    odd = label_logic(ids, labels, known, truth.vocabulary)
     found["notes"] += in_words(odd)
     for one, paths in zip(found["systems"], systems.values(), strict=True):
         one["files"] = [str(path) for path in paths]
