@@ -367,7 +367,7 @@ def _from_text(path: Path) -> Split:
     except OSError as error:
         raise DataError(f"can't read split {path}: {error.strerror or error}; give the file") from error
     except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is not a split of eyeground ({type(error).__name__}: {error})") from error
+        raise DataError(f"{path} is no split; make one with eyeground cohort split ({error})") from error
     if not whole:
         raise DataError(f"{path} was altered after it was made (its hash does not fit); make it again")
     made_with = data.get("made_with", {})

@@ -71,6 +71,8 @@ def main(argv: Sequence[str]) -> int:
 def _second(config: Duplicates) -> Cohort | None:
     if config.against is None:
         return None
+    if not config.against.is_dir():
+        raise UsageError(f"no folder {config.against}; --against names the second cohort's folder")
     return read_cohort(config.against_layout or config.source.layout, config.against, config.source.options)
 
 

@@ -128,7 +128,11 @@ def evaluate(model: Model, question: Question, place: Place, track: Track, say: 
         "one_eye": one_eyed(chosen, prepared.eyes, bundle.vocabulary),
         "judged": part_counts(chosen, bundle.vocabulary),
         "bundle": {"digest": bundle.digest, "method": bundle.config["method"]["name"]},
-        "cohort": {"layout": cohort.layout, "visits": len(cohort), "with_images": len(cohort.with_images())},
+        "cohort": {
+            "layout": cohort.layout,
+            "visits": len(unseen.cohort),
+            "with_images": len(unseen.cohort.with_images()),
+        },
     }
     if split:
         judgement["protocol"] = split.protocol.brief()
