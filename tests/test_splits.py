@@ -143,12 +143,12 @@ def test_altered_splits_are_refused(made, tmp_path: Path) -> None:
             altered(change)
     with pytest.raises(DataError, match="version 99, newer than this program"):
         altered(lambda d: d.update(version=99))
-    with pytest.raises(DataError, match="is not a split"):
+    with pytest.raises(DataError, match="is no split"):
         altered(lambda d: d.pop("folds"))
     with pytest.raises(DataError, match="no split"):
         Split.load(tmp_path / "none.json")
     path.write_text("[1, 2]")
-    with pytest.raises(DataError, match="is not a split"):
+    with pytest.raises(DataError, match="is no split"):
         Split.load(path)
 
 
