@@ -71,3 +71,13 @@ def _world(n: int, share: float, auc: float) -> dict[str, Any]:
         inside = (bounds[:, 0] <= truths[name]) & (truths[name] <= bounds[:, 1])
         methods[name] = {"coverage": float(inside.mean()), "length": float((bounds[:, 1] - bounds[:, 0]).mean())}
     return {"truth": truths, "methods": methods}
+
+
+def table(figures: dict[str, Any]) -> str:
+    """The table of docs/intervals.md, in Markdown."""
+    names = list(figures["rows"][0]["methods"])
+    lines = [f"| n | positive | AUC | {' | '.join(names)} |", f"|{'---|' * (3 + len(names))}"]
+    for row in figures["rows"]:
+        cells = [f"{one['coverage']:.3f} ({one['length']:.2f})" for one in row["methods"].values()]
+        lines.append(f"| {row['n']} | {100 * row['prevalence']:g} % | {row['auc']} | {' | '.join(cells)} |")
+    return "\n".join(lines)

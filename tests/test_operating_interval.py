@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -119,3 +121,11 @@ def test_predictive_values_elsewhere_have_intervals_too() -> None:
     at_home = details(*arrays, Vocabulary.multilabel("one", ("X",)), look=Look(look.points, truth.mean(), draws=100))
     (row,) = at_home["operating"][0]["per_class"]
     assert row["at"]["ppv_at_prevalence"] == pytest.approx(row["at"]["ppv"])
+
+
+def test_the_page_holds_what_was_measured() -> None:
+    from benchmarks.coverage_points import table
+
+    root = Path(__file__).resolve().parents[1]
+    figures = json.loads((root / "benchmarks/results/coverage_points.json").read_text(encoding="utf-8"))["figures"]
+    assert table(figures) in (root / "docs" / "intervals.md").read_text(encoding="utf-8")
