@@ -42,4 +42,3 @@ def _left_out(world: str, patients: int, seed: int) -> bool:
         truth, probability, who = (np.repeat(array, 2, axis=0) for array in (truth, probability, who))
     bounds = ece_intervals(truth, np.ones(truth.shape, bool), probability, who, Plan(DRAWS, seed, 1))[0]
     return bounds is not None and bounds[0] > 0
-

@@ -8,7 +8,7 @@ feature map F (K, h, w). A 1×1 convolution turns it into one evidence map per l
 | e[c, i, j] = w[c] · F[:, i, j] + b[c] | `PairNet.evidence` |
 | eye logit z[c] = mean over i, j of e[c, i, j] | `PairNet.forward` |
 | visit logit = fusion of eye logits (mean, max, noisy_or) | `nets.fusion.LOGIT_FUSIONS` |
-| visit logit = v · fusion(GAP F_left, GAP F_right) + d (sum, product, concat) | `nets.fusion.FEATURE_FUSIONS` |
+| visit logit = v · fusion(GAP F_left, GAP F_right) + d (sum, gated, ...) | `nets.fusion_features.FEATURE_FUSIONS` |
 | loss = α · BCE(eye logits, eye labels) + β · BCE(visit logit, visit labels), known cells only | `loss` |
 
 The maps explain the *eye* logits exactly: they are linear in the features and pooled by a mean. In: `Batch`. Out:
@@ -27,9 +27,26 @@ from torch import Tensor, nn
 from eyeground.batches import Batch, Output
 from eyeground.errors import UsageError
 from eyeground.losses.masked import asymmetric, binary_cross_entropy
-from eyeground.nets.fusion import FEATURE_FUSIONS, LOGIT_FUSIONS
+from eyeground.nets.fusion import LOGIT_FUSIONS
+from eyeground.nets.fusion_features import FEATURE_FUSIONS
 from eyeground.nets.trunk import make_trunk
 from eyeground.vocabulary import Vocabulary
+
+OfLogits = Literal["mean", "max", "noisy_or"]
+OfFeatures = Literal[
+    "sum",
+    "product",
+    "concat",
+    "feature_mean",
+    "feature_max",
+    "feature_min",
+    "difference",
+    "signed_difference",
+    "sum_difference",
+    "bilinear",
+    "gated",
+    "attention",
+]
 
 
 @dataclass(frozen=True)
@@ -42,8 +59,8 @@ class Config:
     """imagenet, none, or a safetensors file in timm's names."""
     stages: tuple[int, ...] = ()
     """Strides of the trunk's stages that are read, such as 8 16, for finer maps; none is its last (mostly 32)."""
-    fusion: Literal["mean", "max", "noisy_or", "sum", "product", "concat"] = "max"
-    """How two eyes become one visit: of eye logits (mean, max, noisy_or) or of features (sum, product, concat)."""
+    fusion: Literal[OfLogits, OfFeatures] = "max"
+    """How two eyes become one visit: of eye logits (mean, max, noisy_or) or of features (all others)."""
     dropout: float = 0.1
     """Part of the feature channels dropped in training, for a whole eye at a time."""
     eye_weight: float = 1.0
@@ -150,12 +167,22 @@ def loss(model: nn.Module, batch: Batch, config: Config) -> dict[str, Tensor]:
 def maps(config: Config) -> str:
     """What the evidence maps explain, for the reading and the report."""
     exact = "Each map explains its eye's score exactly: its mean is the eye's logit."
+    own = "The visit's score comes from its own reading of {}; the maps do not explain it."
     visit = {
         "mean": "The visit's logit is the mean of its eyes' logits, so the two maps together explain it exactly.",
         "max": "The visit's score is that of its worse eye (for Normal: its less normal eye), whose map explains it.",
         "noisy_or": "The visit's score combines both eyes as independent chances; no exact map of it exists.",
-        "sum": "The visit's score comes from its own reading of both eyes' features; the maps do not explain it.",
-        "concat": "The visit's score comes from its own reading of both eyes' features; the maps do not explain it.",
+        "sum": own.format("both eyes' features"),
+        "concat": own.format("both eyes' features"),
+        "feature_mean": own.format("both eyes' features"),
+        "feature_max": own.format("the larger of both eyes in every feature"),
+        "feature_min": own.format("the smaller of both eyes in every feature"),
+        "difference": own.format("how far both eyes' features are apart, not of what they share"),
+        "signed_difference": own.format("left minus right eye's features, not of what they share"),
+        "sum_difference": own.format("the sum of both eyes' features and how far they are apart"),
+        "gated": own.format("both eyes' features, mixed anew in every visit"),
+        "attention": own.format("both eyes' features, weighed anew in every visit"),
         "product": "The visit's score comes from the product of both eyes' features; no exact map of it exists.",
+        "bilinear": "The visit's score comes from products of both eyes' features; no exact map of it exists.",
     }
     return f"{exact} {visit[config.fusion]}"

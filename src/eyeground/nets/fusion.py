@@ -1,6 +1,6 @@
-"""From two eyes to one visit: named operators over eye logits or eye features, with eyes that are not there left out.
+"""From two eyes' logits to one visit's: named operators; `fusion_features` has those over features.
 
-Every operator takes `seen` bool (n, E) and never looks at an eye that is not seen.
+Every operator takes `seen` bool (B, E) and never looks at an eye that is not seen.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 LogitFusion = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -35,46 +35,3 @@ def noisy_or_logits(logits: Tensor, seen: Tensor, every: Tensor) -> Tensor:
 
 
 LOGIT_FUSIONS: dict[str, LogitFusion] = {"mean": mean_logits, "max": max_logits, "noisy_or": noisy_or_logits}
-
-
-class SumFeatures(nn.Module):
-    """Sum of the two feature vectors; with one eye twice that eye. (B, E, K) -> (B, K)."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.channels = channels
-
-    def forward(self, features: Tensor, seen: Tensor) -> Tensor:
-        kept = torch.where(seen[..., None], features, 0.0)
-        return kept.sum(1) * (2 / seen.sum(1, keepdim=True).clamp(min=1))
-
-
-class ProductFeatures(nn.Module):
-    """Element-wise product of the two feature vectors; with one eye its square. (B, E, K) -> (B, K)."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.channels = channels
-
-    def forward(self, features: Tensor, seen: Tensor) -> Tensor:
-        other = torch.where(seen[..., None], features, features.flip(1))
-        return other[:, 0] * other[:, 1]
-
-
-class ConcatFeatures(nn.Module):
-    """Left and right side by side; a learned vector stands for an eye that is not there. (B, E, K) -> (B, 2 K)."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.channels = 2 * channels
-        self.missing = nn.Parameter(torch.zeros(2, channels))
-
-    def forward(self, features: Tensor, seen: Tensor) -> Tensor:
-        return torch.where(seen[..., None], features, self.missing).flatten(1)
-
-
-FEATURE_FUSIONS: dict[str, type[SumFeatures] | type[ProductFeatures] | type[ConcatFeatures]] = {
-    "sum": SumFeatures,
-    "product": ProductFeatures,
-    "concat": ConcatFeatures,
-}
