@@ -393,7 +393,24 @@ def test_the_ece_s_interval_is_the_same_alone_and_in_blocks(monkeypatch: pytest.
         monkeypatch.setattr(module, "BLOCK", block)
         found = module.ece_intervals(truth, known, probability, who, Plan(80, 3))
         np.testing.assert_allclose(np.array(found, float), np.array(wanted, float), atol=1e-12)
+    once = module.ece_intervals(truth, known, probability, np.arange(90), Plan(80, 3))
+    assert once != found, "whose rows they are matters"
     nobody = np.zeros((0, 3))
     assert module.ece_intervals(nobody, nobody.astype(bool), nobody) == [None] * 4
     known[:, 2] = False
     assert module.ece_intervals(truth, known, probability, who, Plan(20))[3] is None
+
+
+def test_the_same_rows_twice_change_no_interval_of_the_ece() -> None:
+    """A patient's rows go together: said twice they are no more evidence, for the draws and for what chance makes."""
+    from eyeground.metrics.reliability import ece_intervals
+
+    logits, truth, known = many(7, 120, labels=1)
+    probability, who = sigmoid(1.5 * logits), np.arange(120)
+    once = ece_intervals(truth, known, probability, who, Plan(200, 1))[0]
+    twice = [np.repeat(array, 2, axis=0) for array in (truth, known, probability, who)]
+    again = ece_intervals(*twice, Plan(200, 1))[0]
+    assert once is not None and again is not None
+    np.testing.assert_allclose(again, once, atol=0.01)
+    apart = ece_intervals(*twice[:3], np.arange(240), Plan(200, 1))[0]
+    assert apart is not None and apart[1] - apart[0] < 0.85 * (again[1] - again[0])

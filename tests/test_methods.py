@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 import torch
@@ -13,7 +13,8 @@ from batches_made import made_batch
 from eyeground.errors import UsageError
 from eyeground.methods import METHODS, find_method
 from eyeground.methods.pair import Config, build, loss, maps
-from eyeground.nets.fusion import FEATURE_FUSIONS, LOGIT_FUSIONS
+from eyeground.nets.fusion import LOGIT_FUSIONS
+from eyeground.nets.fusion_features import FEATURE_FUSIONS
 from eyeground.vocabulary import ODIR
 
 SIZE = 64
@@ -96,10 +97,15 @@ def test_pair_maps_explain_the_eye_logits_exactly(fusion: Any) -> None:
     assert out.eye_logits is not None
     assert out.evidence is not None
     torch.testing.assert_close(out.evidence.mean((3, 4))[batch.seen], out.eye_logits[batch.seen])
-    assert ("no exact map" in maps(config)) == (fusion in ("noisy_or", "product"))
+    assert ("no exact map" in maps(config)) == (fusion in ("noisy_or", "product", "bilinear"))
 
 
-@pytest.mark.parametrize("fusion", ["mean", "max", "noisy_or", "sum", "product"])
+def test_pair_offers_every_operator_under_one_name() -> None:
+    offered = get_args(get_type_hints(Config)["fusion"])
+    assert sorted(offered) == sorted([*LOGIT_FUSIONS, *FEATURE_FUSIONS]), "the two registries share no name"
+
+
+@pytest.mark.parametrize("fusion", [*LOGIT_FUSIONS, *(n for n, kind in FEATURE_FUSIONS.items() if kind.symmetric)])
 def test_pair_does_not_care_which_eye_comes_first(fusion: Any) -> None:
     config = replace(small("pair"), fusion=fusion)
     model = build(config, ODIR, SIZE).eval()

@@ -1,4 +1,4 @@
-"""Trunks, fusion operators and losses."""
+"""Trunks, fusion of logits and losses; fusion of features has its own file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from eyeground.errors import UsageError
 from eyeground.losses.masked import asymmetric, binary_cross_entropy
-from eyeground.nets.fusion import FEATURE_FUSIONS, LOGIT_FUSIONS
+from eyeground.nets.fusion import LOGIT_FUSIONS
 from eyeground.nets.trunk import make_trunk
 
 EVERY = torch.tensor([True, False, False])
@@ -61,25 +61,6 @@ def test_gradients_are_numbers_where_an_eye_is_missing(name: str) -> None:
     assert z.grad is not None
     assert torch.isfinite(z.grad).all()
     assert z.grad[0, 1].abs().sum() == 0
-
-
-@pytest.mark.parametrize("name", FEATURE_FUSIONS)
-def test_feature_fusions_ignore_missing_eyes(name: str) -> None:
-    fuse = FEATURE_FUSIONS[name](4)
-    features = torch.randn(3, 2, 4)
-    seen = torch.tensor([[True, False], [False, True], [True, True]])
-    wild = features.clone()
-    wild[~seen] = torch.nan
-    torch.testing.assert_close(fuse(wild, seen), fuse(features, seen))
-    assert fuse(features, seen).shape == (3, fuse.channels)
-    if name != "concat":
-        torch.testing.assert_close(fuse(features.flip(1), seen.flip(1)), fuse(features, seen))
-
-
-def test_sum_and_product_by_hand() -> None:
-    features, both = torch.randn(2, 2, 4), torch.ones(2, 2, dtype=torch.bool)
-    torch.testing.assert_close(FEATURE_FUSIONS["sum"](4)(features, both), features.sum(1))
-    torch.testing.assert_close(FEATURE_FUSIONS["product"](4)(features, both), features.prod(1))
 
 
 def test_masked_cross_entropy_is_torchs_over_the_known_cells() -> None:

@@ -168,6 +168,7 @@ def maps(config: Config) -> str:
     """What the evidence maps explain, for the reading and the report."""
     exact = "Each map explains its eye's score exactly: its mean is the eye's logit."
     own = "The visit's score comes from its own reading of {}; the maps do not explain it."
+    apart = f"{own} A visit with one eye gets the same score whatever this eye shows."
     visit = {
         "mean": "The visit's logit is the mean of its eyes' logits, so the two maps together explain it exactly.",
         "max": "The visit's score is that of its worse eye (for Normal: its less normal eye), whose map explains it.",
@@ -177,8 +178,8 @@ def maps(config: Config) -> str:
         "feature_mean": own.format("both eyes' features"),
         "feature_max": own.format("the larger of both eyes in every feature"),
         "feature_min": own.format("the smaller of both eyes in every feature"),
-        "difference": own.format("how far both eyes' features are apart, not of what they share"),
-        "signed_difference": own.format("left minus right eye's features, not of what they share"),
+        "difference": apart.format("how far both eyes' features are apart"),
+        "signed_difference": apart.format("the left eye's features minus the right eye's"),
         "sum_difference": own.format("the sum of both eyes' features and how far they are apart"),
         "gated": own.format("both eyes' features, mixed anew in every visit"),
         "attention": own.format("both eyes' features, weighed anew in every visit"),
