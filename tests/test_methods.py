@@ -105,6 +105,17 @@ def test_pair_offers_every_operator_under_one_name() -> None:
     assert sorted(offered) == sorted([*LOGIT_FUSIONS, *FEATURE_FUSIONS]), "the two registries share no name"
 
 
+@pytest.mark.parametrize("fusion", [*LOGIT_FUSIONS, *FEATURE_FUSIONS])
+def test_pair_answers_and_learns_where_an_eye_is_missing(fusion: Any) -> None:
+    config = replace(small("pair"), fusion=fusion)
+    model = build(config, ODIR, SIZE)
+    batch = made_batch(size=SIZE)
+    assert not batch.seen.all()
+    assert torch.isfinite(model(batch).visit_logits).all()
+    loss(model, batch, config)["total"].backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in model.parameters())
+
+
 @pytest.mark.parametrize("fusion", [*LOGIT_FUSIONS, *(n for n, kind in FEATURE_FUSIONS.items() if kind.symmetric)])
 def test_pair_does_not_care_which_eye_comes_first(fusion: Any) -> None:
     config = replace(small("pair"), fusion=fusion)
