@@ -36,7 +36,8 @@ LIGHT = (
     *("errors", "vocabulary", "records", "readings", "progress", "files", "settings"),
     *("cohorts", "images", "splits", "protocols", "leaks", "same_eye", "metrics", "phantom"),
     *("explain.paint", "report", "runs.bundle"),
-    *("cli.main", "cli.console", "cli.tables", "cli.cohort_options", "cli.cohort_check", "cli.cohort_describe", "cli.cohort_duplicates"),
+    *("cli.main", "cli.console", "cli.tables", "cli.cohort_options", "cli.cohort_check"),
+    *("cli.cohort_describe", "cli.cohort_duplicates"),
     *("cli.cohort_split", "cli.protocol_list", "cli.protocol_show", "cli.protocol_check", "cli.score", "cli.compare"),
     *("runs.compare", "cli.card", "cli.listing", "cli.doctor", "cli.phantom"),
 )

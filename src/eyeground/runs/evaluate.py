@@ -23,6 +23,7 @@ from eyeground.metrics.predictions import write_predictions
 from eyeground.metrics.thresholds import map_to_half
 from eyeground.progress import Track
 from eyeground.records import Cohort, Visit, label_arrays
+from eyeground.runs.bundle import Bundle
 from eyeground.runs.data import Pairs, one_eyed, prepare_visits
 from eyeground.runs.groupings import Asked as Within
 from eyeground.runs.groupings import Judged, of_visits
@@ -88,35 +89,7 @@ def evaluate(model: Model, question: Question, place: Place, track: Track, say: 
     if not chosen:
         raise DataError(f"no visit of {cohort.root} is left to judge; drop --both-eyes or choose another --part")
     logits = model.predict(chosen, [prepared.eyes[visit.id] for visit in chosen], evidence=False).visit_logits
-    calibrated = bundle.calibration.apply(logits)
-    thresholds = np.array(bundle.threshold_values())
-    mapped = map_to_half(calibrated, thresholds)
-    values, known = label_arrays([visit.labels for visit in chosen], len(bundle.vocabulary))
-    written = mapped if question.map_thresholds else calibrated
-    cuts = np.full(len(thresholds), 0.5) if question.map_thresholds else thresholds
-    judgement = judge(values, known, written, bundle.vocabulary, cuts)
-    patients = np.array([visit.patient for visit in chosen])
-    judgement["label_logic"] = label_logic([visit.id for visit in chosen], values, known, bundle.vocabulary)
-    judgement["notes"] += in_words(judgement["label_logic"])
-    if bundle.conformal:
-        flagged = [all(eye.flags for eye in prepared.eyes[visit.id] if eye) for visit in chosen]
-        judgement["label_sets"] = conformal_report(bundle.conformal, logits, values, known, patients, flagged)
-    eyes = _eye_labels(chosen, len(bundle.vocabulary))
-    look = replace(question.look, patients=patients, eyes=eyes, draws=question.draws)
-    judgement["details"] = details(values, known, written, bundle.vocabulary, cuts, look)
-    if look.eyes is None:
-        judgement["notes"].append("one eye against both: not told, the cohort has no labels of eyes")
-    if question.draws:
-        bootstrap = Bootstrap(question.draws)
-        judgement["intervals"] = intervals(values, known, written, bundle.vocabulary, cuts, patients, bootstrap)
-    if not question.within.no_subgroups:
-        judged = Judged(values, known, written, bundle.vocabulary, cuts, patients)
-        parted = of_visits(chosen, prepared.eyes, question.within.age_bands)
-        judgement["subgroups"] = question.within.judge(judged, parted, [visit.id for visit in chosen])
-    both = {"calibrated": calibrated, "mapped": mapped}
-    for name, probability in both.items():
-        numbers = judge(values, known, probability, bundle.vocabulary)
-        judgement[name] = {key: numbers[key] for key in OFFICIAL}
+    judgement, sheet = _judged(bundle, question, chosen, prepared.eyes, logits)
     judgement |= {
         "part": part,
         "split_hash": split.hash if split else None,
@@ -138,9 +111,44 @@ def evaluate(model: Model, question: Question, place: Place, track: Track, say: 
         judgement["protocol"] = split.protocol.brief()
     if unseen.stamp:
         judgement["stamp"] = unseen.stamp
+    return Answer(judgement, tuple(visit.id for visit in chosen), sheet.probability, sheet, prepared.eyes)
+
+
+def _judged(
+    bundle: Bundle, question: Question, chosen: Sequence[Visit], pairs: Pairs, logits: NDArray[np.float32]
+) -> tuple[dict[str, Any], Sheet]:
+    """The judgement of these visits' logits, and the cells that were judged."""
+    calibrated = bundle.calibration.apply(logits)
+    thresholds = np.array(bundle.threshold_values())
+    mapped = map_to_half(calibrated, thresholds)
+    values, known = label_arrays([visit.labels for visit in chosen], len(bundle.vocabulary))
+    written = mapped if question.map_thresholds else calibrated
+    cuts = np.full(len(thresholds), 0.5) if question.map_thresholds else thresholds
+    judgement = judge(values, known, written, bundle.vocabulary, cuts)
+    patients = np.array([visit.patient for visit in chosen])
+    judgement["label_logic"] = label_logic([visit.id for visit in chosen], values, known, bundle.vocabulary)
+    judgement["notes"] += in_words(judgement["label_logic"])
+    if bundle.conformal:
+        flagged = [all(eye.flags for eye in pairs[visit.id] if eye) for visit in chosen]
+        judgement["label_sets"] = conformal_report(bundle.conformal, logits, values, known, patients, flagged)
+    eyes = _eye_labels(chosen, len(bundle.vocabulary))
+    look = replace(question.look, patients=patients, eyes=eyes, draws=question.draws)
+    judgement["details"] = details(values, known, written, bundle.vocabulary, cuts, look)
+    if look.eyes is None:
+        judgement["notes"].append("one eye against both: not told, the cohort has no labels of eyes")
+    if question.draws:
+        bootstrap = Bootstrap(question.draws)
+        judgement["intervals"] = intervals(values, known, written, bundle.vocabulary, cuts, patients, bootstrap)
+    if not question.within.no_subgroups:
+        judged = Judged(values, known, written, bundle.vocabulary, cuts, patients)
+        parted = of_visits(chosen, pairs, question.within.age_bands)
+        judgement["subgroups"] = question.within.judge(judged, parted, [visit.id for visit in chosen])
+    both = {"calibrated": calibrated, "mapped": mapped}
+    for name, probability in both.items():
+        numbers = judge(values, known, probability, bundle.vocabulary)
+        judgement[name] = {key: numbers[key] for key in OFFICIAL}
     ids = tuple(visit.id for visit in chosen)
-    sheet = Sheet(ids, bundle.vocabulary.codes, values, known, written, cuts)
-    return Answer(judgement, ids, written, sheet, prepared.eyes)
+    return judgement, Sheet(ids, bundle.vocabulary.codes, values, known, written, cuts)
 
 
 def _eye_labels(visits: Sequence[Visit], count: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]] | None:
