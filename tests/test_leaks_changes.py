@@ -140,7 +140,7 @@ def test_the_command_within_and_between(
     assert result["compared"] == 3 and result["false_alarms"] == FALSE_ALARMS
     text = page.read_text()
     assert text.count("data:image/jpeg;base64,") == 2 and "labels disagree: dr" in text and "shown mirrored" in text
-    assert "http" not in text
+    assert "http:" not in text and "https:" not in text
     assert run([*words, "--against", str(theirs)]) == 2
     result = json.loads(capsys.readouterr().out)
     assert [(row["a"], row["b"], row["kind"]) for row in result["pairs"]] == [("p2 left", "q left", "copy")]

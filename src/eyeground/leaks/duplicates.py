@@ -28,7 +28,8 @@ def find_duplicates(
 ) -> list[Pair]:
     """Pairs of one picture: identical bytes, or saved again, changed, perhaps mirrored. Needs no pixels.
 
-    Fingerprints from a split of an earlier version are compared by the thumbnail, which is all they hold.
+    Signatures are compared by their fine detail, and by the thumbnail, which is all that earlier versions kept: it
+    still knows a copy so small and so compressed that little detail is left, as long as its light is as it was.
 
     Args:
         prints: compared with each other, or with `other` where that is given.
@@ -37,10 +38,15 @@ def find_duplicates(
         suspects: also tell pairs that agree too little for a copy, yet more than different eyes mostly do.
     """
     second = prints if other is None else other
-    pairs = list(_identical(prints, second, other is None))
-    done = {(id(pair.a), id(pair.b)) for pair in pairs}
-    found = [*_changed(prints, other, suspects, track), *_earlier(prints, second, other is None)]
-    return pairs + [pair for pair in found if (id(pair.a), id(pair.b)) not in done]
+    by_thumbnail = list(_by_thumbnail(prints, second, other is None))
+    known = {(id(pair.a), id(pair.b)) for pair in by_thumbnail}
+    changed = list(_changed(prints, other, suspects, track))
+    sure = [pair for pair in changed if pair.kind != "suspect"]
+    unsure = [pair for pair in changed if pair.kind == "suspect" and (id(pair.a), id(pair.b)) not in known]
+    told: dict[tuple[int, int], Pair] = {}
+    for pair in (*_identical(prints, second, other is None), *sure, *by_thumbnail, *unsure):
+        told.setdefault((id(pair.a), id(pair.b)), pair)
+    return list(told.values())
 
 
 def _identical(one: Sequence[Fingerprint], two: Sequence[Fingerprint], within: bool) -> Iterator[Pair]:
@@ -82,27 +88,14 @@ def _pair(a: Fingerprint, b: Fingerprint, match: Match) -> Pair:
     return Pair(a, b, kind, match.correlation, evidence)
 
 
-def _earlier(one: Sequence[Fingerprint], two: Sequence[Fingerprint], within: bool) -> Iterator[Pair]:
-    """Pairs by the thumbnail alone, where at least one of the two has nothing else."""
-    for old, new, turned in _mixed(one, two, within):
-        texts = [item.thumbnail for item in old], [item.thumbnail for item in new]
-        for i, j, flip, similarity, distance in earlier_copies(*texts):
-            a, b = (new[j], old[i]) if turned else (old[i], new[j])
-            if not within or old is not new or i < j:
-                evidence = f"signatures differ by {distance:.1f} grey levels"
-                yield Pair(a, b, "mirrored" if flip else "copy", similarity, evidence)
-
-
-def _mixed(
-    one: Sequence[Fingerprint], two: Sequence[Fingerprint], within: bool
-) -> Iterator[tuple[list[Fingerprint], list[Fingerprint], bool]]:
-    """Sets that only the thumbnail compares, and whether they stand in the wrong order."""
-    old_one = [item for item in one if item.is_earlier]
-    old_two = old_one if within else [item for item in two if item.is_earlier]
-    yield old_one, old_two, False
-    yield old_one, [item for item in two if item.signature and not item.is_earlier], False
-    if not within:
-        yield old_two, [item for item in one if item.signature and not item.is_earlier], True
+def _by_thumbnail(one: Sequence[Fingerprint], two: Sequence[Fingerprint], within: bool) -> Iterator[Pair]:
+    """Pairs by the thumbnail: copies too coarse for their fine detail, and all that earlier versions kept."""
+    a, b = ([item for item in prints if item.signature] for prints in (one, two))
+    found = earlier_copies([item.thumbnail for item in a], [item.thumbnail for item in b])
+    for i, j, flip, similarity, distance in found:
+        if not within or i < j:
+            evidence = f"thumbnails differ by {distance:.1f} grey levels"
+            yield Pair(a[i], b[j], "mirrored" if flip else "copy", similarity, evidence)
 
 
 def find_same_eyes(
