@@ -91,11 +91,10 @@ def _pair(a: Fingerprint, b: Fingerprint, match: Match) -> Pair:
 def _by_thumbnail(one: Sequence[Fingerprint], two: Sequence[Fingerprint], within: bool) -> Iterator[Pair]:
     """Pairs by the thumbnail: copies too coarse for their fine detail, and all that earlier versions kept."""
     a, b = ([item for item in prints if item.signature] for prints in (one, two))
-    found = earlier_copies([item.thumbnail for item in a], [item.thumbnail for item in b])
-    for i, j, flip, similarity, distance in found:
-        if not within or i < j:
-            evidence = f"thumbnails differ by {distance:.1f} grey levels"
-            yield Pair(a[i], b[j], "mirrored" if flip else "copy", similarity, evidence)
+    texts = [item.thumbnail for item in a]
+    for i, j, flip, similarity, distance in earlier_copies(texts, None if within else [item.thumbnail for item in b]):
+        evidence = f"thumbnails differ by {distance:.1f} grey levels"
+        yield Pair(a[i], b[j], "mirrored" if flip else "copy", similarity, evidence)
 
 
 def find_same_eyes(

@@ -21,7 +21,7 @@ COPY = 2.8
 """Grey levels, root mean square within the disc, up to which two signatures are of one file."""
 ALIKE = 0.6
 """Correlation of the fine detail of two signatures from which they may be copies; noise alone stays well below."""
-BLOCK = 1024
+BLOCK = 256
 """Rows of a distance matrix held at once."""
 
 Floats = NDArray[np.float32]
@@ -39,24 +39,30 @@ def to_text(thumbnail: NDArray[np.uint8]) -> str:
     return base64.b64encode(thumbnail.tobytes()).decode()
 
 
-def earlier_copies(one: Sequence[str], two: Sequence[str]) -> Iterator[tuple[int, int, bool, float, float]]:
-    """Pairs of signatures' texts that are of one file.
+def earlier_copies(
+    one: Sequence[str], two: Sequence[str] | None = None
+) -> Iterator[tuple[int, int, bool, float, float]]:
+    """Pairs of signatures' texts that are of one file: of one set with another, or each pair within one set.
 
     Yields:
-        place in `one`, place in `two`, whether mirrored, correlation within the disc, distance in grey levels.
+        place in `one`, place in `two` (or a later one in `one`), whether mirrored, correlation within the disc,
+        distance in grey levels.
     """
-    a, b = _thumbnails(one), _thumbnails(two)
+    a = _thumbnails(one)
+    b = a if two is None else _thumbnails(two)
     turned = np.ascontiguousarray(b[:, :, ::-1])
     for start in range(0, len(a), BLOCK):
-        block = a[start : start + BLOCK]
-        straight, mirrored = _distances(block, b), _distances(block, turned)
+        block, skip = a[start : start + BLOCK], start if two is None else 0
+        straight, mirrored = _distances(block, b[skip:]), _distances(block, turned[skip:])
         for i, j in np.argwhere(np.minimum(straight, mirrored) <= COPY):
+            if two is None and j <= i:
+                continue
             flip = bool(mirrored[i, j] < straight[i, j])
-            other = turned[j] if flip else b[j]
+            other = turned[skip + j] if flip else b[skip + j]
             # two frames without detail (dark, bleached, veiled) lie close to each other by chance
             if correlation(_fine(block[i]), _fine(other)) >= ALIKE:
                 distance = float(min(straight[i, j], mirrored[i, j]))
-                yield int(start + i), int(j), flip, correlation(block[i], other), distance
+                yield int(start + i), int(skip + j), flip, correlation(block[i], other), distance
 
 
 def likeness(one: str, two: str, mirrored: bool) -> float:
