@@ -77,7 +77,7 @@ def _places() -> str:
         READING / "report.html": "one patient's report, open it in a browser",
         READING / "heatmaps": "evidence drawn on the photographs",
         OUT / "localisation" / "pointing.png": "where the peaks fall, and the true lesions",
-        OUT / "evaluation": "the judgement and the predictions",
+        OUT / "evaluation" / "report.html": "the judgement on all test patients, with its plots",
         COHORT / "sheet.png": "the made eyes, and what is drawn in them",
     }
     lines = [f"{path.relative_to(ROOT)!s:<38} {text}" for path, text in places.items()]
@@ -96,14 +96,14 @@ def _start() -> None:
 
 
 def _interesting() -> str:
-    """A test patient with a disease, to have something to look at."""
+    """The first test patient with diabetic retinopathy alone, what most screening looks for."""
     from eyeground.cohorts import read_cohort
     from eyeground.splits import Split
 
     test = set(Split.load(OUT / "split.json").folds[0].test)
     cohort = read_cohort("odir", COHORT)
-    normal = cohort.vocabulary.index("N")
-    return next(visit.id for visit in cohort.visits if visit.id in test and visit.labels[normal] == 0)
+    alone = tuple(int(code == "D") for code in cohort.vocabulary.codes)
+    return next(visit.id for visit in cohort.visits if visit.id in test and visit.labels == alone)
 
 
 if __name__ == "__main__":
