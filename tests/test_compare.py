@@ -13,6 +13,7 @@ import pytest
 import sklearn.metrics as reference
 from scipy import stats
 
+from compare_made import CODES, QUICK, made
 from eyeground.metrics.auc_interval import difference_interval
 from eyeground.metrics.compare import compare, detectable
 from eyeground.metrics.compare_areas import gap, moves_of, two_sided
@@ -26,18 +27,6 @@ from eyeground.metrics.permutation import how_many, is_exact, p_values, swaps_of
 from eyeground.metrics.resample import Plan, weights_of
 
 ROOT = Path(__file__).resolve().parents[1]
-CODES = ("N", "D", "G")
-QUICK = Rules(draws=200, permutations=300, threads=1)
-
-
-def made(n: int = 60, seed: int = 0, gains: tuple[float, ...] = (1.5, 1.0)) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Truth (n, 3) and the predictions of one system for each gain; errors of the systems are correlated."""
-    generator = np.random.default_rng(seed)
-    truth = generator.random((n, 3)) < np.array([0.5, 0.3, 0.2])
-    truth[:2] = [[True] * 3, [False] * 3]
-    common = generator.standard_normal((n, 3))
-    noisy = [gain * truth + 0.7 * (common + generator.standard_normal((n, 3))) for gain in gains]
-    return truth.astype(float), [1 / (1 + np.exp(0.8 - one)) for one in noisy]
 
 
 def told(truth: np.ndarray, *tables: np.ndarray, rules: Rules = QUICK, patients: Any = None) -> dict[str, Any]:

@@ -23,7 +23,6 @@ from eyeground.metrics.quantiles import beta_cdf, beta_quantile, student_quantil
 from eyeground.metrics.ranking import auc, average_precision
 from eyeground.metrics.resample import (
     Plan,
-    Sample,
     bca,
     estimate,
     jackknife,
@@ -33,33 +32,9 @@ from eyeground.metrics.resample import (
     strata_of,
     weights_of,
 )
+from intervals_made import made, same, shifted, whole
 
 ROOT = Path(__file__).resolve().parents[1]
-
-
-def made(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Truth, known, scores with ties and patients of a small test set with three labels."""
-    generator = np.random.default_rng(seed)
-    n = int(generator.integers(1, 45))
-    levels = int(generator.choice([1, 4, 1000]))
-    patients = generator.integers(0, int(generator.integers(1, n + 1)), n)
-    known = generator.random((n, 3)) < 0.8
-    return generator.integers(0, 2, (n, 3)), known, generator.integers(0, levels, (n, 3)) / levels, patients
-
-
-def shifted(seed: int, n: int, prevalence: float = 0.3, shift: float = 1.2) -> tuple[np.ndarray, np.ndarray]:
-    generator = np.random.default_rng(seed)
-    truth = generator.random(n) < prevalence
-    return truth, generator.standard_normal(n) + shift * truth
-
-
-def whole(truth: np.ndarray, score: np.ndarray, patients: np.ndarray | None = None) -> Sample:
-    return prepare(truth[:, None], np.ones((len(truth), 1), bool), score[:, None], patients)
-
-
-def same(ours: float, theirs: float) -> None:
-    assert math.isnan(ours) == math.isnan(theirs)
-    assert math.isnan(ours) or ours == pytest.approx(theirs, abs=1e-12)
 
 
 # resampling

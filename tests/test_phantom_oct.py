@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,13 @@ from eyeground.phantom.cohort import IMAGES, WORKBOOK, Spec, fill, make_patient
 from eyeground.phantom.draw import patient
 from eyeground.phantom.oct import layers, layouts, section
 from eyeground.phantom.oct.draw import draw
-from eyeground.phantom.oct.scan import Bscan, scan, take
+from eyeground.phantom.oct.scan import Bscan, scan
 from eyeground.phantom.oct.sheet import oct_sheet
 from eyeground.phantom.oct.traits import HEIGHT, UM_Z, WIDTH
 from eyeground.phantom.render import render
 from eyeground.phantom.traits import Difficulty, EyeTraits
 from eyeground.vocabulary import ODIR
+from oct_made import kind_of
 
 MIDDLE = Difficulty.at(0.5)
 PATIENTS, SIZE = 20, 96
@@ -57,14 +57,6 @@ def scans() -> list[tuple[str, EyeTraits, Bscan]]:
                 found.append((name, eye, scan(eye, MIDDLE)))
     assert not any(wanted.values())
     return found
-
-
-def kind_of(eye: EyeTraits) -> str:
-    if eye.labels == ("N",):
-        return "normal"
-    if eye.amd:
-        return eye.amd if eye.labels == ("A",) else "other"
-    return "dme" if "D" in eye.labels and section.macular_oedema(eye) else "other"
 
 
 def has(bscan: Bscan, *names: str) -> list[bool]:
@@ -111,17 +103,6 @@ def test_fluid_is_the_union_and_lies_where_it_belongs(scans: list[tuple[str, Eye
             assert not ((bscan.masks.get(f"oct_{below}", none) > 0) & retina).any()
 
 
-def test_layers_lie_in_order_and_inside_the_picture() -> None:
-    for number in range(1, 25):
-        for eye in patient(2, number, MIDDLE).eyes:
-            crossed = section.cross(eye)
-            stack = layers.build(eye, draw(eye, crossed, section.macular_oedema(eye), MIDDLE), crossed)
-            assert (np.diff(stack.tops, axis=0) >= -1e-3).all()
-            assert (stack.tops[0] < stack.tops[-1] - 3).all()
-            assert stack.tops.min() > 0
-            assert stack.tops[-1][stack.disc < 0.02].max() < HEIGHT
-
-
 def test_healthy_thickness_is_the_published_one(scans: list[tuple[str, EyeTraits, Bscan]]) -> None:
     """270 +- 23 um in the central millimetre, 228 um at the foveal point (Grover et al., Am J Ophthalmol 148, 2009)."""
     central = {
@@ -165,29 +146,6 @@ def test_the_nose_has_the_thicker_nerve_fibres(scans: list[tuple[str, EyeTraits,
     assert fibres[4] > fibres[3] > 1.5 * fibres[1] > fibres[2]
 
 
-def test_pixels_change_where_the_masks_say() -> None:
-    """Drawn with and without its findings, on the same tissue with the same noise, only the lesion's columns differ."""
-    checked = 0
-    for number in range(1, 400):
-        for eye in patient(0, number, MIDDLE).eyes:
-            if kind_of(eye) not in ("dry", "dme") or checked >= 6:
-                continue
-            crossed = section.cross(eye)
-            traits = draw(eye, crossed, section.macular_oedema(eye), MIDDLE)
-            plain = take(eye, dataclasses.replace(traits, lesions=()), section.Section(crossed.x, {}))
-            found = take(eye, traits, crossed)
-            change = np.abs(found.pixels.astype(int) - plain.pixels)
-            lesions = np.max([m for key, m in found.masks.items() if key != "oct_retina"], axis=0) > 0
-            assert change[lesions].mean() > 25
-            assert not set(plain.masks) - {"oct_retina"}
-            columns = lesions.any(axis=0)
-            far = cv2.dilate(columns.astype(np.uint8)[None], np.ones((1, 161), np.uint8))[0] == 0
-            if kind_of(eye) == "dry" and far.sum() > 60 and "oct_atrophy" not in found.masks:
-                assert change[:, far].mean() < 2.5
-            checked += 1
-    assert checked == 6
-
-
 def test_drusen_and_exudates_are_where_the_fundus_has_them(scans: list[tuple[str, EyeTraits, Bscan]]) -> None:
     """Columns of the photograph's mask on the row of the fovea, in millimetres, against columns of the B-scan's."""
     checked = 0
@@ -210,37 +168,6 @@ def test_drusen_and_exudates_are_where_the_fundus_has_them(scans: list[tuple[str
             assert np.mean(apart < 0.06) > 0.9
             checked += 1
     assert checked >= 3
-
-
-def test_oedema_is_exudates_within_a_disc_diameter() -> None:
-    agree = 0
-    for number in range(1, 60):
-        for eye in patient(1, number, MIDDLE).eyes:
-            own = [f for f in eye.findings if f.kind in ("hard_exudate", "exudate_star") and f.label == "D"]
-            if section.macular_oedema(eye):
-                assert any(math.hypot(f.x, f.y) < 2 * eye.anatomy.disc_radius + 2.5 * f.size for f in own)
-                agree += 1
-            assert not any(math.hypot(f.x, f.y) < eye.anatomy.disc_radius for f in own) or section.macular_oedema(eye)
-    assert agree >= 5
-
-
-def test_subtypes_come_in_their_shares_and_read_as_amd() -> None:
-    subtypes = [eye.amd for number in range(1, 801) for eye in patient(0, number, MIDDLE).eyes if "A" in eye.labels]
-    shares = {name: subtypes.count(name) / len(subtypes) for name in ("dry", "wet", "pcv")}
-    assert abs(shares["dry"] - 0.7) < 0.1
-    assert min(shares["wet"], shares["pcv"]) > 0.08
-    eye = next(e for n in range(1, 400) for e in patient(0, n, MIDDLE).eyes if e.amd == "pcv")
-    assert "wet age-related macular degeneration" in eye.keywords
-    assert render(eye, 128).masks["polyp"].any()
-
-
-def test_difficulty_is_the_instruments_too() -> None:
-    eye = patient(0, 1, MIDDLE).eyes[0]
-    crossed = section.cross(eye)
-    easy, hard = (draw(eye, crossed, False, Difficulty.at(level)).exposure for level in (0.0, 1.0))
-    assert hard.speckle > easy.speckle
-    assert hard.floor > easy.floor
-    assert hard.blur > easy.blur
 
 
 def test_files_and_truth_agree(root: Path, truth: dict[str, Any]) -> None:

@@ -120,13 +120,6 @@ def influence(truth: ArrayLike, score: ArrayLike, patients: ArrayLike, people: i
     ).astype(np.float64)
 
 
-def hanley_mcneil(auc: float, n_pos: int, n_neg: int) -> float:
-    """Standard error of an AUC from the AUC alone, for exponentially distributed scores (Hanley & McNeil 1982)."""
-    first, second = auc / (2 - auc), 2 * auc * auc / (1 + auc)
-    spread = (n_pos - 1) * (first - auc * auc) + (n_neg - 1) * (second - auc * auc)
-    return math.sqrt((auc * (1 - auc) + spread) / (n_pos * n_neg))
-
-
 def people_of(patients: ArrayLike | None, n: int) -> NDArray[np.int64]:
     """Patients as whole numbers from 0, (n,). Raises `ValueError` when there are not n of them or one is nan."""
     if patients is None:

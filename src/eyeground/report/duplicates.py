@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from typing import Any
 
 import cv2
-import jinja2
 import numpy as np
 
 from eyeground import DISCLAIMER, __version__
@@ -16,6 +14,7 @@ from eyeground.errors import ImageError
 from eyeground.images.decode import decode
 from eyeground.leaks import Fingerprint, Pair
 from eyeground.records import Cohort, Eye, Side
+from eyeground.report import templates
 
 THUMBNAIL = 240
 """Pixels along the longer side of a thumbnail."""
@@ -72,8 +71,7 @@ def page(pairs: Sequence[Pair], one: Cohort, two: Cohort, facts: Mapping[str, An
         row | {"picture_a": thumbnail(pair.a, first, False), "picture_b": thumbnail(pair.b, second, mirrored(pair))}
         for pair, row in zip(pairs, rows(pairs, one, two), strict=True)
     ]
-    source = (resources.files("eyeground.report") / "duplicates.html").read_text(encoding="utf-8")
-    template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(source)
+    template = templates.environment().get_template("duplicates.html")
     groups = [(KINDS[kind], [row for row in shown if row["kind"] == kind]) for kind in KINDS]
     kinds = [(title, members) for title, members in groups if members]
     return template.render(kinds=kinds, facts=facts, disclaimer=DISCLAIMER, version=__version__)

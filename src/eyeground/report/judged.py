@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
-from importlib import metadata, resources
+from functools import cache, partial
+from importlib import metadata
 from typing import Any
 
 import jinja2
@@ -18,7 +17,7 @@ from markupsafe import Markup
 from eyeground import DISCLAIMER, __version__
 from eyeground.metrics.curves import LabelCurves, trace
 from eyeground.metrics.mistakes import CalledWhere, Sheet, called_where
-from eyeground.report import forest, judged_words
+from eyeground.report import forest, judged_words, templates
 from eyeground.report.gallery import Gallery
 from eyeground.report.judged_plots import drawn
 
@@ -106,7 +105,7 @@ def write_html(judgement: Mapping[str, Any], curves: Curves, gallery: Gallery, a
         undefined=judged_words.undefined(judgement),
         data=_embedded(judgement),
         disclaimer=DISCLAIMER,
-        style=_part("page.css") + _part("judged.css"),
+        style=templates.part("page.css") + templates.part("judged.css"),
     )
 
 
@@ -122,31 +121,17 @@ def _embedded(judgement: Mapping[str, Any]) -> Markup:
     return Markup(text.replace("<", "\\u003c"))
 
 
-def _part(name: str) -> Markup:
-    return Markup(resources.files("eyeground.report").joinpath(name).read_text(encoding="utf-8"))
-
-
-def _picture(jpeg: bytes) -> str:
-    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
-
-
 @cache
 def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("eyeground", "report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
+    made = templates.environment()
+    made.filters.update(
         when=judged_words.when,
         number=judged_words.number,
         percent=judged_words.percent,
         sentence=judged_words.sentence,
         said=forest.said,
         named=forest.named,
-        picture=_picture,
+        picture=partial(templates.picture, "jpeg"),
     )
-    environment.globals.update(said=forest.said, parts=judged_words.HEADLINES)
-    return environment.get_template("judged.html")
+    made.globals.update(said=forest.said, parts=judged_words.HEADLINES)
+    return made.get_template("judged.html")

@@ -6,12 +6,10 @@ the right. Labels are chosen by radio buttons and plain CSS; the only script mov
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 
 import cv2
 import jinja2
@@ -22,7 +20,7 @@ from numpy.typing import NDArray
 from eyeground.explain import paint
 from eyeground.readings import EyeReading, Finding, Reading
 from eyeground.records import Side
-from eyeground.report import words
+from eyeground.report import templates, words
 
 Pictures = Mapping[Side, NDArray[np.uint8] | None]
 Evidence = Mapping[Side, NDArray[np.float32] | None]
@@ -76,8 +74,8 @@ def render(reading: Reading, pictures: Pictures, evidence: Evidence, size: int =
         summary=words.summary(reading),
         facts=words.facts(reading),
         sources=words.sources(reading),
-        style=_part("page.css"),
-        script=_part("page.js"),
+        style=templates.part("page.css"),
+        script=templates.part("page.js"),
     )
 
 
@@ -87,7 +85,7 @@ def _box(
     title = words.EYES[eye.side]
     image = None
     if picture is not None:
-        image = _data("jpeg", paint.jpeg(_fit(picture, size)))
+        image = templates.picture("jpeg", paint.jpeg(_fit(picture, size)))
     heats: tuple[Heat, ...] = ()
     if maps is not None and image is not None:
         if maps.ndim != 3 or len(maps) != len(reading.findings):
@@ -107,7 +105,7 @@ def _heat(index: int, finding: Finding, eye: EyeReading, values: NDArray[np.floa
     strength = words.strength(values)
     return Heat(
         index,
-        _data("png", paint.png(colours)),
+        templates.picture("png", paint.png(colours)),
         f"Evidence for {finding.name}, {eye.side} eye: {strength}",
         f"This eye {words.percent(probability)}: {strength}",
     )
@@ -122,23 +120,9 @@ def _fit(picture: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _data(kind: str, content: bytes) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
-
-
-def _part(name: str) -> Markup:
-    return Markup(resources.files("eyeground.report").joinpath(name).read_text(encoding="utf-8"))
-
-
 @cache
 def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("eyeground", "report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(percent=words.percent, when=words.when, sentence=words.sentence)
-    environment.globals.update(verdict=words.verdict, promise=words.promise, nan=math.isnan)
-    return environment.get_template("page.html")
+    made = templates.environment()
+    made.filters.update(percent=words.percent, when=words.when, sentence=words.sentence)
+    made.globals.update(verdict=words.verdict, promise=words.promise, nan=math.isnan)
+    return made.get_template("page.html")
