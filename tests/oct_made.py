@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from eyeground.phantom.oct import section
 from eyeground.phantom.traits import EyeTraits
 
 
