@@ -14,8 +14,8 @@ from eyeground.leaks.duplicates import find_duplicates
 from eyeground.leaks.prints import Fingerprint, Pair
 
 PHOTOGRAPHS = (
-    "SHA-256 of the bytes, and the correlation of the photographs' fine detail, also resized, compressed, mirrored or "
-    "lit anew"
+    "SHA-256 of the bytes, the photographs' thumbnails and the correlation of their fine detail, also resized, "
+    "compressed, mirrored or lit anew"
 )
 METHOD = f"patient ids, {PHOTOGRAPHS}"
 EARLIER = (
