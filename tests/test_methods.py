@@ -8,13 +8,18 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
 
 from batches_made import made_batch
+from eyeground.batches import Batch
 from eyeground.errors import UsageError
 from eyeground.methods import METHODS, find_method
 from eyeground.methods.pair import Config, build, loss, maps
 from eyeground.nets.fusion import LOGIT_FUSIONS
 from eyeground.nets.fusion_features import FEATURE_FUSIONS
+from eyeground.runs.recipe import Recipe
+from eyeground.settings import fill
 from eyeground.vocabulary import ODIR
 
 SIZE = 64
@@ -86,6 +91,66 @@ def test_learns_eight_visits_by_heart(name: str) -> None:
         optimizer.step()
     assert first is not None
     assert float(value.detach()) < 0.25 * first
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_an_exchange_of_eyes_does_what_the_method_says(name: str) -> None:
+    method, config = find_method(name), small(name)
+    torch.manual_seed(0)
+    model = method.build(config, ODIR, SIZE).eval()
+    batch = made_batch(size=SIZE)
+    swapped = replace(batch, fundus=batch.fundus.flip(1), seen=batch.seen.flip(1))
+    there, back = model(swapped), model(batch)
+    same = torch.allclose(there.visit_logits, back.visit_logits, atol=1e-5, rtol=1e-4)
+    assert same == (method.swap(config) == "same")
+    if back.eye_logits is not None and method.swap(config) == "same":
+        torch.testing.assert_close(there.eye_logits.flip(1), back.eye_logits, atol=1e-5, rtol=1e-4, equal_nan=True)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_weights_come_back_bit_equal(name: str, tmp_path: Path) -> None:
+    method, config = find_method(name), small(name)
+    model = method.build(config, ODIR, SIZE).eval()
+    if hasattr(method, "start"):
+        method.start(model, config, (torch.rand(40, 8) < 0.3).float(), torch.ones(40, 8, dtype=torch.bool))
+    weights = {key: value.detach().contiguous().clone() for key, value in model.state_dict().items()}
+    save_file(weights, str(tmp_path / "weights.safetensors"))
+    torch.manual_seed(7)
+    other = method.build(config, ODIR, SIZE).eval()
+    other.load_state_dict(load_file(str(tmp_path / "weights.safetensors")))
+    batch = made_batch(size=SIZE)
+    assert torch.equal(other(batch).visit_logits, model(batch).visit_logits)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_its_graph_can_be_exported_with_any_number_of_visits(name: str) -> None:
+    method, config = find_method(name), small(name)
+    model = method.build(config, ODIR, SIZE).eval()
+
+    class Plain(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, fundus: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+            empty = torch.zeros(fundus.shape[0], 8)
+            eyes = torch.zeros(fundus.shape[0], 2, 8)
+            out = self.model(Batch(fundus, seen, empty, empty > 0, eyes, eyes > 0, ()))
+            return out.visit_logits
+
+    batch, visits = made_batch(size=SIZE), torch.export.Dim("visits")
+    graph = torch.export.export(
+        Plain().eval(), (batch.fundus[:4], batch.seen[:4]), dynamic_shapes=({0: visits}, {0: visits})
+    )
+    found = graph.module()(batch.fundus, batch.seen)
+    torch.testing.assert_close(found, model(batch).visit_logits, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_papers_recipe_is_one(name: str) -> None:
+    recipe = find_method(name).RECIPE
+    assert fill(Recipe, recipe, name), "every key is a field of the recipe, every value fits"
+    assert all(getattr(Recipe(), key) != value for key, value in recipe.items()), "only what differs is named"
 
 
 @pytest.mark.parametrize("fusion", [*LOGIT_FUSIONS, *FEATURE_FUSIONS])

@@ -218,12 +218,14 @@ def test_the_order_gives_every_visit_once_to_one_process() -> None:
     from types import SimpleNamespace
 
     from eyeground.runs.train import order_of
+    from eyeground.sampling import Natural, Rows
 
+    natural = Natural(Rows(np.zeros((101, 8), np.float32), np.ones((101, 8), bool), ("x",) * 8))
     seen: list[int] = []
     lengths = set()
     for rank in range(3):
         fabric: Any = SimpleNamespace(world_size=3, global_rank=rank)
-        order = order_of(101, 4, Recipe(), 0, fabric)
+        order = order_of(natural, Recipe(batch_size=4), 0, fabric)
         lengths.add(len(order))
         seen += [int(row) for rows_ in order for row in rows_]
     assert sorted(seen) == list(range(101))
@@ -233,12 +235,12 @@ def test_the_order_gives_every_visit_once_to_one_process() -> None:
 def test_schedules() -> None:
     recipe = fill(Recipe, {"lr": 0.1}, "test")
     steps = 100
-    rates = np.array([recipe.lr_at(step, steps) for step in range(steps)])
+    rates = np.array([recipe.lr_at(step, steps, 1) for step in range(steps)])
     assert rates.argmax() == 20
     assert rates.max() == pytest.approx(0.1)
     assert rates[0] == pytest.approx(0.004)
     assert rates[-1] < 0.001
     assert (np.diff(rates[20:]) < 0).all()
-    assert fill(Recipe, {"schedule": "cosine"}, "test").lr_at(0, 10) == pytest.approx(1e-3)
+    assert fill(Recipe, {"schedule": "cosine"}, "test").lr_at(0, 10, 1) == pytest.approx(1e-3)
     growing = Recipe(size=256, start_size=128, epochs=5)
     assert [growing.side_at(epoch) for epoch in range(5)] == [128, 128, 256, 256, 256]

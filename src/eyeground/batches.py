@@ -5,6 +5,7 @@ Axes: B visits, E = 2 eyes (left, right), C labels, H × W pixels, h × w map el
 
 from __future__ import annotations
 
+import copy
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor
 
 from eyeground.images.cache import CacheEntry
-from eyeground.records import Visit, label_arrays
+from eyeground.records import SIDES, Visit, label_arrays
 
 Keep = Literal["auto", "device", "memory", "disk"]
 
@@ -27,7 +28,8 @@ class Batch:
 
     fundus float32 (B, E, 3, H, W) RGB in [0, 1]; seen bool (B, E); labels float32 (B, C) with known bool (B, C);
     eye_labels float32 (B, E, C) with eye_known bool (B, E, C); ids: the visits' names; oct is kept for
-    (B, E, S, 1, h, w) B-scans and is None for fundus-only cohorts.
+    (B, E, S, 1, h, w) B-scans and is None for fundus-only cohorts. weight float32 (B,) is what a visit counts in the
+    loss, None for 1 each.
     """
 
     fundus: Tensor
@@ -38,6 +40,7 @@ class Batch:
     eye_known: Tensor
     ids: tuple[str, ...]
     oct: Tensor | None = None
+    weight: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -140,6 +143,25 @@ class VisitSet:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def by_eye(self) -> VisitSet:
+        """Every photograph as a visit of its own, `<visit>_left` or `<visit>_right`, with its eye's labels."""
+        rows, sides = torch.nonzero(self.where >= 0, as_tuple=True)
+        alone, here = copy.copy(self), torch.zeros(len(rows), 2, dtype=torch.bool)
+        here[torch.arange(len(rows)), sides] = True
+        alone.ids = tuple(f"{self.ids[int(row)]}_{SIDES[int(side)]}" for row, side in zip(rows, sides, strict=True))
+        alone.where = torch.where(here, self.where[rows], -1)
+        alone.labels, alone.known = self.eye_labels[rows, sides], self.eye_known[rows, sides]
+        alone.eye_labels = torch.where(here[..., None], self.eye_labels[rows], 0.0)
+        alone.eye_known = self.eye_known[rows] & here[..., None]
+        return alone
+
+    def visit_labels_to_eyes(self) -> VisitSet:
+        """The same visits, each eye with the labels of its visit."""
+        copied, here = copy.copy(self), (self.where >= 0)[..., None]
+        copied.eye_labels = self.labels[:, None] * here
+        copied.eye_known = self.known[:, None] & here
+        return copied
 
     def assemble(self, rows: Tensor, taken: Tensor) -> Batch:
         """A batch of the visits `rows` (int64 (B,)) from the pixels of their seen eyes, uint8 (n, S, S, 3)."""

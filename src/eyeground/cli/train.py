@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args
 
 import tyro
 
@@ -20,6 +20,8 @@ from eyeground.runs.recipe import Recipe
 from eyeground.settings import fill, read_toml
 from eyeground.splits import Split
 
+RecipeName = Literal["paper", "common"]
+COMMAND_NAMES: dict[str, Any] = {"method": str, "recipe": RecipeName}
 FLAT = tyro.conf.arg(name="")
 
 
@@ -33,6 +35,8 @@ class Command:
     """Folder of the run: checkpoint.pt, log.jsonl, and the bundle when it is done."""
     method: str = "pair"
     """What to train; `eyeground list` names the methods, each has flags of its own."""
+    recipe: RecipeName = "paper"
+    """paper: the method's own recipe as published (pair: the shared one); common: the shared recipe for any method."""
     fold: int = 0
     """Which fold of the split, from 0."""
     config: Path | None = None
@@ -46,14 +50,17 @@ class Command:
 
 
 def main(argv: Sequence[str]) -> int:
-    path, method = _peek(argv, "--config"), _peek(argv, "--method")
+    path = _peek(argv, "--config")
     values = read_toml(Path(path)) if path else {}
-    method = str(method or values.get("method", "pair"))
-    values.pop("method", None)
-    parts = {"recipe": Recipe, "machine": Machine, "model": find_method(method).Config}
-    flags = parse(_flags(method, parts, values, path or ""), argv, "train")
-    if flags.command.method != method:
-        raise UsageError("--method is given twice, with two names; give it once")
+    named: dict[str, str] = {}
+    for flag, default in (("method", "pair"), ("recipe", "paper")):
+        above = values.pop(flag, default)
+        named[flag] = str(_peek(argv, f"--{flag}") or above)
+    flags = parse(_flags(named, values, path or ""), argv, "train")
+    for flag, name in named.items():
+        if getattr(flags.command, flag) != name:
+            raise UsageError(f"--{flag} is given twice, with two names; give it once")
+    method = named["method"]
     cohort, split = flags.source.read(), Split.load(flags.command.split)
     command = flags.command
     plan = Plan(
@@ -62,7 +69,7 @@ def main(argv: Sequence[str]) -> int:
         command.fold,
         method,
         flags.model,
-        flags.recipe,
+        flags.training,
         flags.machine,
         command.out,
         command.mirrored,
@@ -72,15 +79,23 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _flags(method: str, parts: Mapping[str, type], values: Mapping[str, Any], where: str) -> type[Any]:
-    """A dataclass with every flag that this method's training has; the TOML file's values are the defaults."""
+def _flags(named: Mapping[str, str], values: Mapping[str, Any], where: str) -> type[Any]:
+    """A dataclass with every flag that this method's training has.
+
+    The recipe's values are the defaults, beneath the TOML file's.
+    """
+    method = find_method(named["method"])
+    if named["recipe"] not in get_args(RecipeName):
+        raise UsageError(f"--recipe must be one of {', '.join(get_args(RecipeName))}, not {named['recipe']}")
+    parts: dict[str, type] = {"training": Recipe, "machine": Machine, "model": method.Config}
     owners = {field.name: part for part, kind in parts.items() for field in dataclasses.fields(kind)}
     for key in values:
         if key not in owners:
-            raise UsageError(f"unknown key '{key}' in {where}{nearest(key, owners)} (method {method})")
-    command = dataclasses.make_dataclass(
-        "Command", [("method", str, dataclasses.field(default=method))], bases=(Command,), frozen=True
-    )
+            raise UsageError(f"unknown key '{key}' in {where}{nearest(key, owners)} (method {named['method']})")
+    if named["recipe"] == "paper":
+        values = {**method.RECIPE, **values}
+    given = [(name, kind, dataclasses.field(default=named[name])) for name, kind in COMMAND_NAMES.items()]
+    command = dataclasses.make_dataclass("Command", given, bases=(Command,), frozen=True)
     fields: list[Any] = [("source", Annotated[CohortSource, FLAT]), ("command", Annotated[command, FLAT])]
     for part, kind in parts.items():
         mine = {key: value for key, value in values.items() if owners[key] == part}

@@ -19,7 +19,7 @@ A missing fellow eye is never run through the trunk.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from eyeground.batches import Batch, Output
 from eyeground.errors import UsageError
 from eyeground.losses.masked import asymmetric, binary_cross_entropy
+from eyeground.nets.eyes import per_eye_each
 from eyeground.nets.fusion import LOGIT_FUSIONS
 from eyeground.nets.fusion_features import FEATURE_FUSIONS
 from eyeground.nets.trunk import make_trunk
@@ -47,6 +48,10 @@ OfFeatures = Literal[
     "gated",
     "attention",
 ]
+
+
+RECIPE: dict[str, Any] = {}
+"""The shared recipe is its own."""
 
 
 @dataclass(frozen=True)
@@ -105,23 +110,18 @@ class PairNet(nn.Module):
 
     def forward(self, batch: Batch) -> Output:
         seen = batch.seen  # (B, E)
-        features = self.dropout(self.trunk(batch.fundus[seen]))  # (n, K, h, w), seen eyes only
-        maps = self.evidence(features).float()  # (n, C, h, w)
-        eye_logits = _spread(maps.mean((2, 3)), seen)  # (B, E, C)
+        maps, pooled = per_eye_each(self._eye, batch.fundus, seen)  # (B, E, C, h, w), (B, E, K)
+        eye_logits = maps.mean((3, 4))  # (B, E, C)
         if self.feature_fusion is not None:
-            fused = self.feature_fusion(_spread(features.float().mean((2, 3)), seen), seen)
-            visit_logits = self.visit_head(fused)
+            visit_logits = self.visit_head(self.feature_fusion(pooled, seen))
         else:
             assert self.logit_fusion is not None
             visit_logits = self.logit_fusion(eye_logits, seen, self.every)
-        return Output(visit_logits, eye_logits, _spread(maps, seen))
+        return Output(visit_logits, eye_logits, maps)
 
-
-def _spread(values: Tensor, seen: Tensor) -> Tensor:
-    """(n, ...) of the seen eyes back to (B, E, ...), NaN where there is no eye."""
-    spread = values.new_full((*seen.shape, *values.shape[1:]), torch.nan)
-    spread[seen] = values
-    return spread
+    def _eye(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.dropout(self.trunk(pixels))  # (n, K, h, w)
+        return self.evidence(features).float(), features.float().mean((2, 3))
 
 
 def build(config: Config, vocabulary: Vocabulary, size: int) -> PairNet:
@@ -155,13 +155,18 @@ def loss(model: nn.Module, batch: Batch, config: Config) -> dict[str, Tensor]:
 
     def part(logits: Tensor, labels: Tensor, known: Tensor) -> Tensor:
         if config.loss == "asymmetric":
-            return asymmetric(logits, labels, known)
-        weight = getattr(model, "pos_weight", None)
-        return binary_cross_entropy(logits, labels, known, weight)
+            return asymmetric(logits, labels, known, batch.weight)
+        return binary_cross_entropy(logits, labels, known, getattr(model, "pos_weight", None), batch.weight)
 
     eye = part(output.eye_logits, batch.eye_labels, batch.eye_known)
     visit = part(output.visit_logits, batch.labels, batch.known)
     return {"eye": eye, "visit": visit, "total": config.eye_weight * eye + config.visit_weight * visit}
+
+
+def swap(config: Config) -> Literal["same", "differs"]:
+    """Whether an exchange of left and right eye can change a visit's score."""
+    blind = config.fusion in LOGIT_FUSIONS or FEATURE_FUSIONS[config.fusion].symmetric
+    return "same" if blind else "differs"
 
 
 def maps(config: Config) -> str:

@@ -16,6 +16,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from eyeground.nets.eyes import stand_in
+
 
 class FeatureFusion(nn.Module):
     """What all operators promise. Attributes: `channels` of the output; `symmetric`: blind to an exchange of eyes."""
@@ -34,12 +36,6 @@ class FeatureFusion(nn.Module):
     def combine(self, left: Tensor, right: Tensor) -> Tensor:
         """The operator on left and right (B, K). One with its own way about a missing eye has a `forward` instead."""
         raise NotImplementedError(f"{type(self).__name__} has no combine")
-
-
-def stand_in(features: Tensor, seen: Tensor) -> Tensor:
-    """Features (B, 2, K) with the fellow eye's where an eye is not seen, and zeros where neither is."""
-    kept = torch.where(seen[..., None], features, 0.0)
-    return torch.where(seen[..., None], features, kept.flip(1))
 
 
 class SumFeatures(FeatureFusion):

@@ -8,11 +8,13 @@ from typing import Literal
 
 from eyeground.augment import Augmentation
 from eyeground.errors import UsageError
+from eyeground.runs.optimise import Optimisation
+from eyeground.sampling import Sampling
 
 
 @dataclass(frozen=True)
-class Recipe(Augmentation):
-    """The shared part of a training run, augmentation included; a method adds its own `Config`."""
+class Recipe(Sampling, Optimisation, Augmentation):
+    """The shared part of a training run: augmentation, optimisation, sampling. A method adds its own `Config`."""
 
     size: int = 256
     """Side of the cropped picture in pixels."""
@@ -24,14 +26,6 @@ class Recipe(Augmentation):
     """Passes over the training visits."""
     batch_size: int = 16
     """Visits (pairs of eyes) per step and process."""
-    lr: float = 1e-3
-    """Peak learning rate of AdamW."""
-    schedule: Literal["one_cycle", "cosine"] = "one_cycle"
-    """one_cycle: linear warm-up over `warmup`, then cosine to lr/1000; cosine: the same without warm-up."""
-    warmup: float = 0.2
-    """Part of all steps that one_cycle spends warming up."""
-    weight_decay: float = 0.02
-    """On weights of two or more dimensions only; biases and normalisation are left alone."""
     clip: float = 1.0
     """Largest norm of the gradient; 0 does not clip."""
     ema: float = 0.998
@@ -48,10 +42,11 @@ class Recipe(Augmentation):
     """Of weights, order and augmentation."""
 
     def __post_init__(self) -> None:
-        for name, low in (("size", 32), ("epochs", 1), ("batch_size", 1)):
+        for name, low in (("size", 32), ("epochs", 1), ("batch_size", 1), ("step_epochs", 1)):
             if getattr(self, name) < low:
                 raise UsageError(f"--{name.replace('_', '-')} must be at least {low}, not {getattr(self, name)}")
-        for name in ("weight_decay", "clip", "rotate", "zoom", "shift", "brightness", "contrast", "saturation"):
+        amounts = ("weight_decay", "lr_decay", "trunk_lr", "momentum", "clip")
+        for name in (*amounts, "rotate", "zoom", "shift", "brightness", "contrast", "saturation"):
             if getattr(self, name) < 0:
                 raise UsageError(f"--{name.replace('_', '-')} must not be negative, not {getattr(self, name)}")
         for name in ("zoom", "brightness", "contrast", "saturation", "warmup"):
@@ -67,11 +62,3 @@ class Recipe(Augmentation):
     def side_at(self, epoch: int) -> int:
         """Side in pixels of the training pictures of an epoch (0-based)."""
         return self.start_size if self.start_size and epoch < self.epochs // 2 else self.size
-
-    def lr_at(self, step: int, steps: int) -> float:
-        """Learning rate of a step (0-based) of `steps` in all."""
-        rise = max(1, round(self.warmup * steps)) if self.schedule == "one_cycle" else 0
-        if step < rise:
-            return self.lr * (0.04 + 0.96 * step / rise)
-        along = (step - rise) / max(1, steps - rise)
-        return self.lr * (0.001 + 0.999 * 0.5 * (1 + math.cos(math.pi * along)))

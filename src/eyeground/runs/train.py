@@ -27,7 +27,9 @@ from eyeground.metrics.judge import judge
 from eyeground.progress import Track
 from eyeground.runs import checkpoint
 from eyeground.runs.predict import predict
+from eyeground.runs.optimise import make_optimizer, set_lr
 from eyeground.runs.recipe import Recipe
+from eyeground.sampling import Rows, Sampler, Sampling, make_sampler
 from eyeground.vocabulary import Vocabulary
 
 CHECK_EVERY = 50
@@ -66,8 +68,10 @@ class Trainee:
             method.start(model, job.config, train.eye_labels.reshape(-1, count), train.eye_known.reshape(-1, count))
         model = model.to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(model).to(fabric.device).requires_grad_(False).eval()
-        optimizer = torch.optim.AdamW(_groups(model, job.recipe.weight_decay), lr=job.recipe.lr)
+        optimizer = make_optimizer(model, job.recipe)
         self.model, self.optimizer = fabric.setup(model, optimizer)
+        rows = Rows(train.labels.numpy(), train.known.numpy(), job.vocabulary.codes)
+        self.sampler = make_sampler(job.recipe, rows)
         self.epoch = 0
         self.history: list[dict[str, Any]] = []
         self.best: dict[str, Tensor] = {}
@@ -122,7 +126,7 @@ def train(
         TrainingError: the loss is not a number any more, or memory is short.
         UsageError: the folder holds a run with other settings.
     """
-    training, validation = sets
+    training, validation = taught(sets[0], job.recipe), sets[1]
     trainee = Trainee(job, training, fabric)
     found = checkpoint.load(job.folder, job.digest, job.described)
     if found is not None:
@@ -155,11 +159,18 @@ def train(
     return trainee.average
 
 
-def order_of(count: int, batch_size: int, recipe: Recipe, epoch: int, fabric: Fabric) -> list[Tensor]:
-    """This process's row numbers, a tensor per step: every visit once an epoch, batches as even as they can be."""
-    shuffled = np.random.Generator(np.random.PCG64([recipe.seed, epoch])).permutation(count)
-    together = batch_size * fabric.world_size
-    steps = np.array_split(shuffled, max(1, round(count / together)))
+def taught(data: VisitSet, sampling: Sampling) -> VisitSet:
+    """The training visits as the recipe wants them taught: their eyes' labels, photographs by themselves."""
+    if sampling.eye_labels == "visit":
+        data = data.visit_labels_to_eyes()
+    return data.by_eye() if sampling.unit == "eye" else data
+
+
+def order_of(sampler: Sampler, recipe: Recipe, epoch: int, fabric: Fabric) -> list[Tensor]:
+    """This process's row numbers, a tensor per step: what the sampler draws, in batches as even as they can be."""
+    drawn = sampler.draw(epoch, recipe.epochs, np.random.Generator(np.random.PCG64([recipe.seed, epoch])))
+    together = recipe.batch_size * fabric.world_size
+    steps = np.array_split(drawn, max(1, round(len(drawn) / together)))
     return [torch.from_numpy(step[fabric.global_rank :: fabric.world_size].copy()) for step in steps]
 
 
@@ -169,15 +180,14 @@ def run_epoch(job: Job, trainee: Trainee, data: VisitSet, fabric: Fabric, track:
     trainee.model.train()
     torch.manual_seed(recipe.seed + 1_000_003 * (trainee.epoch + 1) + fabric.global_rank)
     generator = torch.Generator().manual_seed(torch.initial_seed() ^ 0x5EED)
-    order = order_of(len(data), recipe.batch_size, recipe, trainee.epoch, fabric)
+    order = order_of(trainee.sampler, recipe, trainee.epoch, fabric)
     side = recipe.side_at(trainee.epoch)
     first, steps = trainee.epoch * len(order), recipe.epochs * len(order)
     sums: dict[str, Tensor] = {}
     label = f"epoch {trainee.epoch + 1}/{recipe.epochs}"
     for step, batch in enumerate(track(data.batches(order), label, len(order))):
         batch = prepare_batch(batch, recipe, generator, side)
-        for group in trainee.optimizer.param_groups:
-            group["lr"] = recipe.lr_at(first + step, steps)
+        set_lr(trainee.optimizer, recipe.lr_at(first + step, steps, recipe.epochs))
         parts = method.loss(trainee.model, batch, job.config)
         trainee.optimizer.zero_grad(set_to_none=True)
         fabric.backward(parts["total"])
@@ -229,9 +239,3 @@ def _validate(job: Job, model: nn.Module, data: VisitSet, fabric: Fabric) -> dic
     scores: dict[str, float | None] = {f"val_{name}": found[name] for name in names}
     return {**scores, "select": float(np.mean(both)) if both else None}
 
-
-def _groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Decay on weights of two or more dimensions; biases, norms and vectors without."""
-    decayed = [p for p in model.parameters() if p.dim() >= 2]
-    plain = [p for p in model.parameters() if p.dim() < 2]
-    return [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
