@@ -238,4 +238,3 @@ def _validate(job: Job, model: nn.Module, data: VisitSet, fabric: Fabric) -> dic
     both = [found[name] for name in names[:2] if found[name] is not None]
     scores: dict[str, float | None] = {f"val_{name}": found[name] for name in names}
     return {**scores, "select": float(np.mean(both)) if both else None}
-
