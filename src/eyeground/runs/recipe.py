@@ -42,6 +42,7 @@ class Recipe(Sampling, Optimisation, Augmentation):
     """Of weights, order and augmentation."""
 
     def __post_init__(self) -> None:
+        self.check_curriculum()
         for name, low in (("size", 32), ("epochs", 1), ("batch_size", 1), ("step_epochs", 1)):
             if getattr(self, name) < low:
                 raise UsageError(f"--{name.replace('_', '-')} must be at least {low}, not {getattr(self, name)}")
