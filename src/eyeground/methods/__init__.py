@@ -42,6 +42,69 @@ METHODS = {
     "pair": MethodEntry(
         "eyeground.methods.pair", "baseline: one shared trunk, an evidence map per label and eye, a named fusion"
     ),
+    "aubnet": MethodEntry(
+        "eyeground.methods.aubnet",
+        "two levels of eye weights, each eye by itself and beside the other; its ablations and plain rivals",
+        paper="He et al., ISBI 2020",
+    ),
+    "odir_benchmark": MethodEntry(
+        "eyeground.methods.odir_benchmark",
+        "a zoo of trunks with sum, product or concatenation of two eyes, plain or class-weighted loss",
+        paper="Li et al., Bench 2020",
+    ),
+    "bfenet": MethodEntry(
+        "eyeground.methods.bfenet",
+        "each eye asks a joint map of both, after dilated convolutions of three reaches",
+        paper="Ou et al., CMPB 219:106739, 2022",
+        published=82.6,
+        counted="83.03 M: a ResNet-50 (23.5) with MS of 341/341/342 channels (18.9), FE (5.0) and the head from 8192 "
+        "(35.7); the paper's widths are not known, these come closest",
+    ),
+    "dcnet": MethodEntry(
+        "eyeground.methods.dcnet",
+        "every place of one eye's map attends to all places of the other's; sum, product and concatenation beside it",
+        paper="Li et al., ISBI 2020; He et al., BSPC 63:102167, 2021",
+        published=74.2,
+        counted="50.93 M: a ResNet-101 (42.5) with a correlation module of half its width, the same for both eyes "
+        "(8.4); 76.10 M at full width with one per direction (scm_width 2048, scm_shared off) comes nearest",
+    ),
+    "dkcnet": MethodEntry(
+        "eyeground.methods.dkcnet",
+        "single eyes: dilated 2x2 convolutions behind the trunk, rare labels shown more often",
+        paper="Bhati et al., Comput Biol Med 2023",
+        published=96.0,
+        counted="82.9 M: InceptionResNet-v2 without its classifier 54.3 M, three dense 2x2 convolutions of 1536 channels "
+        "28.3 M, excitation 0.3 M, head 0.01 M. About 96 M is from a secondary source, which also prints 88.4 M; a fourth "
+        "branch would make it 92.4 M, ResNet-101 with three 93.4 M, so its block was wider in a way that is not told.",
+    ),
+    "mcg_net": MethodEntry(
+        "eyeground.methods.mcg_net",
+        "classifiers from a graph of labels that occur together; with a pretext task MCGS-Net",
+        paper="Lin et al., IEEE Signal Processing Letters 2021",
+        counted="ResNet-101 has 42.5 M, the two graph layers 2.1 M; the paper's own count is not on record.",
+    ),
+    "bfpc_net": MethodEntry(
+        "eyeground.methods.bfpc_net",
+        "attention in place of the trunk's last stage, convolutions over both eyes' joined maps",
+        paper="Li et al., Micromachines 13:947, 2022",
+        counted="COUNT_BFPC",
+    ),
+    "gour_khanna": MethodEntry(
+        "eyeground.methods.gour_khanna",
+        "both eyes at once through one VGG16, features side by side; or each eye by itself",
+        paper="Gour & Khanna, BSPC 66:102329, 2021",
+        published=15.2,
+        counted="15.24 M: one VGG16 without its dense layers for both eyes (14.71), a dense layer of 512 on both eyes' "
+        "means (0.52) and the last layer",
+    ),
+    "shallow_cnn": MethodEntry(
+        "eyeground.methods.shallow_cnn",
+        "single eyes: five convolutions from scratch, the small end of the scale",
+        paper="Islam et al., IEEE SPICSCON 2019",
+        published=1.1,
+        counted="1.08 M at 224 px: five convolutions (0.28), a dense layer of 128 (0.80) and the last one; the paper's "
+        "list of layers is not known",
+    ),
 }
 """In the order in which `eyeground list` and docs/methods.md name them."""
 
