@@ -11,7 +11,7 @@ A method module holds
 * `swap(config)`: `same` where an exchange of left and right eye leaves every visit logit as it is, else `differs`.
 
 It may hold `start(model, config, labels, known)`: what the training part's eye labels tell the model before the first
-step.
+step; and `eye_weights(model, batch) -> (alpha, beta)`, each (B, E): how much each eye counted, for `eyeground weights`.
 """
 
 from __future__ import annotations
@@ -46,11 +46,15 @@ METHODS = {
         "eyeground.methods.aubnet",
         "two levels of eye weights, each eye by itself and beside the other; its ablations and plain rivals",
         paper="He et al., ISBI 2020",
+        counted="24.57 M: a ResNet-50 (23.51) and dense layers 2048 to 512 to 8; 11.44, 21.55 and 43.56 M with "
+        "ResNet-18, -34 and -101; the weighing takes 6146. The paper gives no number.",
     ),
     "odir_benchmark": MethodEntry(
         "eyeground.methods.odir_benchmark",
         "a zoo of trunks with sum, product or concatenation of two eyes, plain or class-weighted loss",
         paper="Li et al., Bench 2020",
+        counted="41.16 M: an Inception-v4 and one linear layer; 14.72 M with VGG-16 (no dense layers), 23.52 M with "
+        "ResNet-50, 6.96 M with DenseNet-121. The paper gives no number.",
     ),
     "bfenet": MethodEntry(
         "eyeground.methods.bfenet",
@@ -73,9 +77,9 @@ METHODS = {
         "single eyes: dilated 2x2 convolutions behind the trunk, rare labels shown more often",
         paper="Bhati et al., Comput Biol Med 2023",
         published=96.0,
-        counted="82.9 M: InceptionResNet-v2 without its classifier 54.3 M, three dense 2x2 convolutions of 1536 channels "
-        "28.3 M, excitation 0.3 M, head 0.01 M. About 96 M is from a secondary source, which also prints 88.4 M; a fourth "
-        "branch would make it 92.4 M, ResNet-101 with three 93.4 M, so its block was wider in a way that is not told.",
+        counted="82.9 M: InceptionResNet-v2 without its classifier 54.3 M, three dense 2x2 convolutions of 1536 "
+        "channels 28.3 M, excitation 0.3 M, head 0.01 M. About 96 M is from a secondary source, which also prints "
+        "88.4 M; a fourth branch would make it 92.4 M, so its block was wider in a way that is not told.",
     ),
     "mcg_net": MethodEntry(
         "eyeground.methods.mcg_net",
@@ -104,6 +108,12 @@ METHODS = {
         published=1.1,
         counted="1.08 M at 224 px: five convolutions (0.28), a dense layer of 128 (0.80) and the last one; the paper's "
         "list of layers is not known",
+    ),
+    "dual_efficientnet": MethodEntry(
+        "eyeground.methods.dual_efficientnet",
+        "two EfficientNets on two histogram-equalised views of both eyes side by side",
+        paper="Wang et al., IEEE Access 2020",
+        counted="Two EfficientNet-B3 trunks of 10.7 M each and one linear layer; the paper gives no count.",
     ),
 }
 """In the order in which `eyeground list` and docs/methods.md name them."""
