@@ -25,7 +25,7 @@ from pathlib import Path
 PACKAGE = "eyeground"
 FLOORS = {
     0: "errors vocabulary records readings progress files settings __init__",
-    1: "cohorts images augment sampling batches splits protocols leaks same_eye metrics phantom",
+    1: "cohorts images augment mixing sampling batches splits protocols leaks same_eye metrics phantom",
     2: "nets losses explain",
     3: "methods",
     4: "runs report",

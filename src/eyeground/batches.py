@@ -140,6 +140,7 @@ class VisitSet:
         self.labels, self.known = torch.from_numpy(values), torch.from_numpy(known)
         self.eye_labels = torch.from_numpy(eye_values).reshape(-1, 2, labels)
         self.eye_known = torch.from_numpy(eye_known).reshape(-1, 2, labels) & (self.where >= 0)[..., None]
+        self.weight: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -163,6 +164,12 @@ class VisitSet:
         copied.eye_known = self.known[:, None] & here
         return copied
 
+    def weighted(self, weight: Tensor | None) -> VisitSet:
+        """The same visits, each counting `weight` float32 (n,) in the loss; None is 1 each."""
+        heavy = copy.copy(self)
+        heavy.weight = weight
+        return heavy
+
     def assemble(self, rows: Tensor, taken: Tensor) -> Batch:
         """A batch of the visits `rows` (int64 (B,)) from the pixels of their seen eyes, uint8 (n, S, S, 3)."""
         where = self.where[rows]
@@ -179,6 +186,7 @@ class VisitSet:
             eye_labels=self.eye_labels[rows],
             eye_known=self.eye_known[rows],
             ids=tuple(self.ids[int(row)] for row in rows),
+            weight=None if self.weight is None else self.weight[rows],
         ).to(device)
 
     def batches(self, order: Sequence[Tensor]) -> Iterator[Batch]:

@@ -41,6 +41,8 @@ class Command:
     """Which fold of the split, from 0."""
     config: Path | None = None
     """TOML file with any flag of the recipe, the method or the machine as a key; flags win over it."""
+    init: Path | None = None
+    """A bundle whose trunk this one starts from; it must not have learnt from this fold's validation or test part."""
     mirrored: bool = False
     """The bundle answers with the mean over a visit and its mirror image: better, at twice the cost of a reading."""
     allow_leaky: bool = False
@@ -74,6 +76,7 @@ def main(argv: Sequence[str]) -> int:
         command.out,
         command.mirrored,
         command.allow_leaky,
+        command.init,
     )
     fit(plan, track, note, command.tensorboard)
     return 0

@@ -29,6 +29,7 @@ from eyeground.progress import Track
 from eyeground.records import Cohort
 from eyeground.runs import bundle
 from eyeground.runs.data import PreparedVisits, prepare_visits
+from eyeground.runs.inherit import Inherited, inherit
 from eyeground.runs.machine import Machine, launch
 from eyeground.runs.predict import predict
 from eyeground.runs.recipe import Recipe
@@ -45,6 +46,7 @@ class Plan:
 
     `cohort` is as it was read. `mirrored`: the bundle answers with the mean over a visit and its mirror image; training
     itself does not change. `allow_leaky`: go on where the split is of a leaky protocol; every number is stamped.
+    `init`: a bundle whose trunk this one starts from.
     """
 
     cohort: Cohort
@@ -57,6 +59,7 @@ class Plan:
     out: Path
     mirrored: bool = False
     allow_leaky: bool = False
+    init: Path | None = None
 
     @property
     def stamp(self) -> str | None:
@@ -82,6 +85,7 @@ def fit(plan: Plan, track: Track, say: Say, tensorboard: bool = False) -> Path:
     if unknown:
         say(f"{len(unknown)} visits with images are not in the split and take no part: {', '.join(unknown[:5])}")
     require_no_leak(plan.split, parts, plan.allow_leaky)
+    inherited = inherit(plan.init, plan.split, plan.fold, plan.cohort) if plan.init else None
     if plan.stamp:
         say(f"warning: {plan.stamp}")
     recipe = plan.recipe
@@ -95,7 +99,7 @@ def fit(plan: Plan, track: Track, say: Say, tensorboard: bool = False) -> Path:
     _unchanged(plan.split, parts, prepared)
     if recipe.one_eye == "seen":
         prepared = prepared.seen_labels(plan.cohort.vocabulary)
-    job = _job(plan, parts, preprocessing)
+    job = _job(plan, parts, preprocessing, inherited)
     fabric = launch(machine, recipe.precision)
     labels = len(plan.cohort.vocabulary)
     sets = (
@@ -113,7 +117,7 @@ def fit(plan: Plan, track: Track, say: Say, tensorboard: bool = False) -> Path:
     model = train(job, sets, fabric, track, lambda row: _log(row, recipe, say, logger))
     folder = plan.out / "bundle"
     if fabric.is_global_zero:
-        _write(plan, preprocessing, model, sets, fabric)
+        _write(plan, preprocessing, model, sets, fabric, inherited)
         say(f"{folder} written after {time.perf_counter() - started:.0f} s")
     fabric.barrier()
     return folder
@@ -152,7 +156,8 @@ def _unchanged(split: Split, parts: Parts, prepared: PreparedVisits) -> None:
         )
 
 
-def _job(plan: Plan, parts: Parts, preprocessing: Preprocessing) -> Job:
+def _job(plan: Plan, parts: Parts, preprocessing: Preprocessing, inherited: Inherited | None) -> Job:
+    first = inherited.bundle if inherited else None
     described = {
         "method": plan.method,
         **{f"method.{key}": value for key, value in plain(plan.config).items()},
@@ -160,6 +165,7 @@ def _job(plan: Plan, parts: Parts, preprocessing: Preprocessing) -> Job:
         "split": plan.split.hash,
         "fold": plan.fold,
         "devices": plan.machine.devices * plan.machine.nodes,
+        "init": first.digest[:12] if first else "none",
     }
     chosen = set(parts.train + parts.val)
     photographs = sorted(one.sha256 for one in plan.split.fingerprints_of(parts.train + parts.val))
@@ -170,8 +176,10 @@ def _job(plan: Plan, parts: Parts, preprocessing: Preprocessing) -> Job:
     ]
     weights = Path(getattr(plan.config, "trunk_weights", ""))
     described["labels"] = digest(labels)[:12]
-    key = digest([described, photographs, preprocessing.digest, sha256_of(weights) if weights.is_file() else None])
-    return Job(plan.method, plan.config, plan.recipe, plan.cohort.vocabulary, described, key, plan.out, plan.stamp)
+    files = [sha256_of(weights) if weights.is_file() else None, *([first.digest] if first else [])]
+    key = digest([described, photographs, preprocessing.digest, *files])
+    vocabulary = plan.cohort.vocabulary
+    return Job(plan.method, plan.config, plan.recipe, vocabulary, described, key, plan.out, plan.stamp, first)
 
 
 def _precision(fabric: Any) -> str:
@@ -204,7 +212,12 @@ def _log(row: dict[str, Any], recipe: Recipe, say: Say, logger: _Tensorboard | N
 
 
 def _write(
-    plan: Plan, preprocessing: Preprocessing, model: nn.Module, sets: tuple[VisitSet, VisitSet], fabric: Fabric
+    plan: Plan,
+    preprocessing: Preprocessing,
+    model: nn.Module,
+    sets: tuple[VisitSet, VisitSet],
+    fabric: Fabric,
+    inherited: Inherited | None,
 ) -> None:
     """Fixes calibration, thresholds and evidence scale on the validation part, and writes the bundle."""
     training, validation = sets
@@ -233,8 +246,10 @@ def _write(
                 "processes": fabric.world_size,
                 "device": fabric.device.type,
                 "eyeground_version": __version__,
+                **({"init": inherited.bundle.digest} if inherited else {}),
             },
         },
+        **(inherited.tables() if inherited else {}),
         "vocabulary.json": vocabulary.to_dict(),
         "preprocess.json": preprocessing.to_dict(),
         "calibration.json": calibration.to_dict(),

@@ -9,6 +9,8 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from eyeground.errors import UsageError
+
 Schedule = Literal["one_cycle", "cosine", "poly", "step", "inverse", "constant"]
 
 
@@ -23,7 +25,7 @@ class Optimisation:
     momentum: float = 0.9
     """Of sgd."""
     trunk_lr: float = 1.0
-    """Learning rate of the trunk, as a part of that of all else; 0 freezes its weights."""
+    """Learning rate of the trunk, as a part of that of all else; 0 freezes its weights and running means."""
     schedule: Schedule = "one_cycle"
     """one_cycle: linear warm-up over `warmup`, then cosine to lr/1000; cosine: the same without warm-up; poly:
     lr · (1 - t/T)^0.9; step: a tenth after every `step_epochs`; inverse: lr / (1 + lr_decay · t); constant."""
@@ -63,6 +65,24 @@ def make_optimizer(model: nn.Module, settings: Optimisation) -> torch.optim.Opti
         return torch.optim.SGD(groups, lr=settings.lr, momentum=settings.momentum)
     kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
     return kind(groups, lr=settings.lr)
+
+
+def trunks(model: nn.Module) -> dict[str, nn.Module]:
+    """The modules called `trunk`, or with a name that begins so."""
+    return {name: one for name, one in model.named_children() if name.startswith("trunk")}
+
+
+def freeze(model: nn.Module) -> None:
+    """Holds the trunks as they are: no gradient, and running means and dropout as in a reading.
+
+    Raises:
+        UsageError: the model has no trunk.
+    """
+    found = trunks(model)
+    if not found:
+        raise UsageError("--trunk-lr 0 holds a trunk still, and this method has none; give another --trunk-lr")
+    for one in found.values():
+        one.requires_grad_(False).eval()
 
 
 def set_lr(optimizer: Any, lr: float) -> None:

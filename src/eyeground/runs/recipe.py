@@ -8,13 +8,14 @@ from typing import Literal
 
 from eyeground.augment import Augmentation
 from eyeground.errors import UsageError
+from eyeground.mixing import Mixing
 from eyeground.runs.optimise import Optimisation
 from eyeground.sampling import Sampling
 
 
 @dataclass(frozen=True)
-class Recipe(Sampling, Optimisation, Augmentation):
-    """The shared part of a training run: augmentation, optimisation, sampling. A method adds its own `Config`."""
+class Recipe(Sampling, Optimisation, Mixing, Augmentation):
+    """The shared part of a training run: what is drawn, augmented, mixed, optimised. A method adds its own `Config`."""
 
     size: int = 256
     """Side of the cropped picture in pixels."""
@@ -42,7 +43,9 @@ class Recipe(Sampling, Optimisation, Augmentation):
     """Of weights, order and augmentation."""
 
     def __post_init__(self) -> None:
+        self.check_balance()
         self.check_curriculum()
+        self.check_mixing()
         for name, low in (("size", 32), ("epochs", 1), ("batch_size", 1), ("step_epochs", 1)):
             if getattr(self, name) < low:
                 raise UsageError(f"--{name.replace('_', '-')} must be at least {low}, not {getattr(self, name)}")

@@ -18,18 +18,22 @@ import torch
 from lightning.fabric import Fabric
 from torch import Tensor, nn
 
-from eyeground.augment import Augmentation, apply, canonical, draw
+from eyeground.augment import apply, canonical, draw
 from eyeground.batches import Batch, VisitSet
 from eyeground.errors import TrainingError, UsageError
 from eyeground.methods import find_method
 from eyeground.metrics.calibration import sigmoid
 from eyeground.metrics.judge import judge
+from eyeground.mixing import draw_mix, mixed
 from eyeground.progress import Track
 from eyeground.runs import checkpoint
+from eyeground.runs.bundle import Bundle
+from eyeground.runs.inherit import start_trunk
+from eyeground.runs.optimise import freeze, make_optimizer, set_lr
 from eyeground.runs.predict import predict
-from eyeground.runs.optimise import make_optimizer, set_lr
 from eyeground.runs.recipe import Recipe
 from eyeground.sampling import Rows, Sampler, Sampling, make_sampler
+from eyeground.sampling.curriculum import group_weights
 from eyeground.vocabulary import Vocabulary
 
 CHECK_EVERY = 50
@@ -43,7 +47,7 @@ class Job:
     """What decides the result of a training run.
 
     `described` says it in words, `digest` covers that and the data: labels, photographs, preprocessing, trunk weights.
-    `stamp` is a leaky protocol's, and goes into every row of the log.
+    `stamp` is a leaky protocol's, and goes into every row of the log. `init`: the bundle that gives the first trunk.
     """
 
     method: str
@@ -54,6 +58,7 @@ class Job:
     digest: str
     folder: Path
     stamp: str | None = None
+    init: Bundle | None = None
 
 
 class Trainee:
@@ -61,16 +66,25 @@ class Trainee:
 
     def __init__(self, job: Job, train: VisitSet, fabric: Fabric) -> None:
         method = find_method(job.method)
+        if job.recipe.mix != "none" and job.vocabulary.kind != "multilabel":
+            raise UsageError(
+                f"--mix {job.recipe.mix} joins labels, and those of this cohort exclude each other; use none"
+            )
         torch.manual_seed(job.recipe.seed)
         model = method.build(job.config, job.vocabulary, job.recipe.size)
         if hasattr(method, "start"):
             count = len(job.vocabulary)
             method.start(model, job.config, train.eye_labels.reshape(-1, count), train.eye_known.reshape(-1, count))
+        if job.init is not None:
+            start_trunk(model, job.init)
+        if job.recipe.trunk_lr == 0:
+            freeze(model)
         model = model.to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(model).to(fabric.device).requires_grad_(False).eval()
         optimizer = make_optimizer(model, job.recipe)
         self.model, self.optimizer = fabric.setup(model, optimizer)
-        rows = Rows(train.labels.numpy(), train.known.numpy(), job.vocabulary.codes)
+        self.every = torch.tensor([label.visit == "all" for label in job.vocabulary.labels])
+        rows = Rows(train.labels.numpy(), train.known.numpy(), job.vocabulary.codes, tuple(self.every.tolist()))
         self.sampler = make_sampler(job.recipe, rows)
         self.epoch = 0
         self.history: list[dict[str, Any]] = []
@@ -160,10 +174,12 @@ def train(
 
 
 def taught(data: VisitSet, sampling: Sampling) -> VisitSet:
-    """The training visits as the recipe wants them taught: their eyes' labels, photographs by themselves."""
+    """The training visits as the recipe wants them taught: their eyes' labels, photographs by themselves, weights."""
     if sampling.eye_labels == "visit":
         data = data.visit_labels_to_eyes()
-    return data.by_eye() if sampling.unit == "eye" else data
+    data = data.by_eye() if sampling.unit == "eye" else data
+    weight = group_weights(sampling, Rows(data.labels.numpy(), data.known.numpy(), ()))
+    return data.weighted(None if weight is None else torch.from_numpy(weight))
 
 
 def order_of(sampler: Sampler, recipe: Recipe, epoch: int, fabric: Fabric) -> list[Tensor]:
@@ -178,6 +194,8 @@ def run_epoch(job: Job, trainee: Trainee, data: VisitSet, fabric: Fabric, track:
     """One pass over the training visits; returns the mean of each part of the loss."""
     recipe, method = job.recipe, find_method(job.method)
     trainee.model.train()
+    if recipe.trunk_lr == 0:
+        freeze(trainee.model.module)
     torch.manual_seed(recipe.seed + 1_000_003 * (trainee.epoch + 1) + fabric.global_rank)
     generator = torch.Generator().manual_seed(torch.initial_seed() ^ 0x5EED)
     order = order_of(trainee.sampler, recipe, trainee.epoch, fabric)
@@ -186,7 +204,7 @@ def run_epoch(job: Job, trainee: Trainee, data: VisitSet, fabric: Fabric, track:
     sums: dict[str, Tensor] = {}
     label = f"epoch {trainee.epoch + 1}/{recipe.epochs}"
     for step, batch in enumerate(track(data.batches(order), label, len(order))):
-        batch = prepare_batch(batch, recipe, generator, side)
+        batch = prepare_batch(batch, recipe, generator, side, trainee.every)
         set_lr(trainee.optimizer, recipe.lr_at(first + step, steps, recipe.epochs))
         parts = method.loss(trainee.model, batch, job.config)
         trainee.optimizer.zero_grad(set_to_none=True)
@@ -203,9 +221,10 @@ def run_epoch(job: Job, trainee: Trainee, data: VisitSet, fabric: Fabric, track:
     return {f"loss_{name}": float(value) / len(order) for name, value in sums.items()}
 
 
-def prepare_batch(batch: Batch, augmentation: Augmentation, generator: torch.Generator, side: int) -> Batch:
-    """Augments a batch on its device, to `side` pixels."""
-    return canonical(apply(batch, draw(len(batch), augmentation, generator), side), augmentation.laterality)
+def prepare_batch(batch: Batch, recipe: Recipe, generator: torch.Generator, side: int, every: Tensor) -> Batch:
+    """Augments a batch on its device, to `side` pixels, then mixes its visits. every: bool (C,), see `mixed`."""
+    batch = canonical(apply(batch, draw(len(batch), recipe, generator), side), recipe.laterality)
+    return mixed(batch, draw_mix(len(batch), recipe, generator), every)
 
 
 def _finite(sums: dict[str, Tensor], epoch: int, step: int, batch: Batch) -> None:

@@ -12,6 +12,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from eyeground.errors import UsageError
+from eyeground.sampling.balance import Balance, make_balanced
 from eyeground.sampling.curriculum import Curriculum, make_curriculum
 from eyeground.sampling.rows import Rows, Sampler
 
@@ -19,7 +21,7 @@ __all__ = ["Natural", "Rows", "Sampler", "Sampling", "make_sampler"]
 
 
 @dataclass(frozen=True)
-class Sampling(Curriculum):
+class Sampling(Curriculum, Balance):
     """What is drawn for training."""
 
     unit: Literal["visit", "eye"] = "visit"
@@ -42,8 +44,13 @@ def make_sampler(settings: Sampling, rows: Rows) -> Sampler:
     """The sampler that the settings name.
 
     Raises:
+        UsageError: factors of a balance that do not fit the labels, or a curriculum besides.
         DataError: the rows do not have what a curriculum orders.
     """
+    if settings.balance != "none":
+        if settings.curriculum != "none":
+            raise UsageError("--balance and --curriculum both say what is drawn; set one of them to none")
+        return make_balanced(settings, rows)
     if settings.curriculum != "none":
         return make_curriculum(settings, rows)
     return Natural(rows)
