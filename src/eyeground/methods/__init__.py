@@ -91,7 +91,8 @@ METHODS = {
         "eyeground.methods.bfpc_net",
         "attention in place of the trunk's last stage, convolutions over both eyes' joined maps",
         paper="Li et al., Micromachines 13:947, 2022",
-        counted="COUNT_BFPC",
+        counted="19.50 M: a ResNet-50 up to stride 16 (8.54), the attention block (1.25), the fusion's convolutions to "
+        "512 channels (9.70) and the last layer; the paper's own count is not known, nor is its fusion's width",
     ),
     "gour_khanna": MethodEntry(
         "eyeground.methods.gour_khanna",
@@ -114,6 +115,12 @@ METHODS = {
         "two EfficientNets on two histogram-equalised views of both eyes side by side",
         paper="Wang et al., IEEE Access 2020",
         counted="Two EfficientNet-B3 trunks of 10.7 M each and one linear layer; the paper gives no count.",
+    ),
+    "two_experts": MethodEntry(
+        "eyeground.methods.two_experts",
+        "one reader for eyes with one label, one for several, and a gate between them",
+        counted="23.54 M: a ResNet-50 (23.51) under two heads of 8 labels and a gate; 47.05 M with a trunk for each "
+        "expert (shared_trunk off). There is no paper.",
     ),
 }
 """In the order in which `eyeground list` and docs/methods.md name them."""

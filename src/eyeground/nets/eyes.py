@@ -34,6 +34,15 @@ def per_eye_each(net: Callable[[Tensor], tuple[Tensor, ...]], fundus: Tensor, se
     return tuple(torch.where(_beside(seen, values), values, torch.nan) for values in whole)
 
 
+def per_side(
+    left: Callable[[Tensor], Tensor], right: Callable[[Tensor], Tensor], fundus: Tensor, seen: Tensor
+) -> Tensor:
+    """`per_eye` with a network for each side, which may be one and the same; then all eyes go through it at once."""
+    if left is right:
+        return per_eye(left, fundus, seen)
+    return torch.cat([per_eye(left, fundus[:, :1], seen[:, :1]), per_eye(right, fundus[:, 1:], seen[:, 1:])], 1)
+
+
 def spread(values: Tensor, seen: Tensor) -> Tensor:
     """(n, ...) of the n seen eyes back to their places (B, E, ...), NaN where there is no eye."""
     placed = values.new_full((*seen.shape, *values.shape[1:]), torch.nan)
