@@ -35,7 +35,7 @@ from eyeground.batches import Batch, Output
 from eyeground.errors import UsageError
 from eyeground.losses.masked import binary_cross_entropy
 from eyeground.nets.cbam import SpatialGate
-from eyeground.nets.eyes import per_eye, stand_in
+from eyeground.nets.eyes import per_eye, per_side, stand_in
 from eyeground.nets.positions import attend, position_attention
 from eyeground.nets.trunk import make_trunk
 from eyeground.vocabulary import Vocabulary
@@ -117,18 +117,16 @@ class Scales(nn.Module):
         return found
 
 
-class EachEye(nn.Module):
-    """One network for both eyes, or one each: (B, 2, K, h, w) to (B, 2, ...), NaN where an eye is not `seen`."""
+class MultiScale(nn.Module):
+    """MS of two eyes, (B, 2, K, h, w) to (B, 2, `channels`, h, w), NaN where an eye is not `seen`."""
 
-    def __init__(self, *nets: nn.Module) -> None:
+    def __init__(self, channels: int, whole: int, config: Config) -> None:
         super().__init__()
-        self.nets = nn.ModuleList(nets)
+        eyes = [Scales(channels, whole, config) for _ in range(1 if config.ms_shared else 2)]
+        self.eyes, self.channels = nn.ModuleList(eyes), eyes[0].channels
 
     def forward(self, maps: Tensor, seen: Tensor) -> Tensor:
-        if len(self.nets) == 1:
-            return per_eye(self.nets[0], maps, seen)
-        sides = (slice(0, 1), slice(1, 2))
-        return torch.cat([per_eye(net, maps[:, e], seen[:, e]) for net, e in zip(self.nets, sides, strict=True)], 1)
+        return per_side(self.eyes[0], self.eyes[-1], maps, seen)
 
 
 class FeatureEnhancement(nn.Module):
@@ -166,12 +164,11 @@ class BFENet(nn.Module):
         self.narrow = self.multiscale = self.enhancement = None
         self.first = config.order if config.multiscale else "fe_ms"
         if config.enhancement and self.first == "fe_ms":
-            self.narrow, width = EachEye(narrow(channels, whole)), whole
+            self.narrow, width = narrow(channels, whole), whole
         widths = []
         if config.multiscale:
-            nets = [Scales(width, whole, config) for _ in range(2 - config.ms_shared)]
-            self.multiscale = EachEye(*nets)
-            widths.append(nets[0].channels)
+            self.multiscale = MultiScale(width, whole, config)
+            widths.append(self.multiscale.channels)
         if config.enhancement:
             widths.append(whole if self.narrow is not None else widths[0])
             self.enhancement = FeatureEnhancement(widths[-1])
@@ -188,7 +185,7 @@ class BFENet(nn.Module):
         maps = per_eye(self.trunk, batch.fundus, seen)  # (B, E, K, h, w)
         pooled = [maps.mean((3, 4))] if self.reads_trunk else []
         if self.narrow is not None:
-            maps = self.narrow(maps, seen)
+            maps = per_eye(self.narrow, maps, seen)
         steps = (self.multiscale, self.enhancement)
         for step in steps if self.first == "ms_fe" else steps[::-1]:
             if step is not None:

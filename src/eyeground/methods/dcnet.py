@@ -104,7 +104,8 @@ class SpatialCorrelation(nn.Module):
     def __init__(self, channels: int, config: Config) -> None:
         super().__init__()
         width = config.scm_width or max(1, channels // 2)
-        made = (Correlation(channels, width, config.residual, config.scaled) for _ in range(2 - config.scm_shared))
+        count = 1 if config.scm_shared else 2
+        made = (Correlation(channels, width, config.residual, config.scaled) for _ in range(count))
         self.directions = nn.ModuleList(made)
 
     def forward(self, maps: Tensor) -> Tensor:
