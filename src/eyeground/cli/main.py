@@ -18,6 +18,7 @@ COMMANDS = {
     "cohort describe": ("cohort_describe", "the data in pictures: age, sex, labels, co-occurrence, one eye or both"),
     "cohort duplicates": ("cohort_duplicates", "photographs that are there twice, within a cohort or between two"),
     "cohort balance": ("cohort_balance", "what class-balance factors make of a cohort, label by label"),
+    "cohort synthesise": ("cohort_synthesise", "changed copies of photographs with rare labels, made before a split"),
     "cohort split": ("cohort_split", "patients into folds, grouped by patient and duplicate photographs"),
     "protocol list": ("protocol_list", "the named protocols for parting a cohort, with their hashes"),
     "protocol show": ("protocol_show", "a protocol as TOML, to read, or to edit and give as a file"),
