@@ -3,38 +3,13 @@
 from __future__ import annotations
 
 import datetime
-import importlib.metadata
-import os
-import platform
 from pathlib import Path
 from typing import Any
 
-from eyeground import __version__
 from eyeground.files import write_json
+from eyeground.runs.provenance import machine, versions
 
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("numpy", "opencv-python-headless", "pillow", "torch", "torchvision", "timm", "lightning", "onnxruntime")
-
-
-def machine() -> dict[str, Any]:
-    """Processor, cores this process may use, memory in GiB, operating system, accelerator if one is used."""
-    return {
-        "cpu": _cpu(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "memory_gib": _memory(),
-        "system": f"{platform.system()} {platform.machine()}",
-    }
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python, eyeground and the packages that figures depend on; those not installed are left out."""
-    found = {"python": platform.python_version(), "eyeground": __version__}
-    for package in PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def write(name: str, figures: dict[str, Any], folder: Path = RESULTS) -> Path:
@@ -43,19 +18,3 @@ def write(name: str, figures: dict[str, Any], folder: Path = RESULTS) -> Path:
     date = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     write_json(path, {"name": name, "date": date, "machine": machine(), "versions": versions(), "figures": figures})
     return path
-
-
-def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or "unknown"
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or "unknown"
-
-
-def _memory() -> float | None:
-    try:
-        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
-    except (AttributeError, ValueError, OSError):
-        return None
