@@ -93,7 +93,7 @@ def test_by_eye_the_fellow_stands_in() -> None:
 
 def test_a_trunk_for_squares_is_refused_side_by_side_only() -> None:
     config = replace(TINY, trunk="test_vit")
-    with pytest.raises(UsageError, match=r"'test_vit' takes square pictures only; use --pairing per_eye, or .*resnet50"):
+    with pytest.raises(UsageError, match=r"'test_vit' takes square pictures only; use --pairing per_eye, or .*resnet"):
         build(config, ODIR, SIZE)
     model = build(replace(config, pairing="per_eye"), ODIR, SIZE).eval()
     assert torch.isfinite(model(made_batch(size=SIZE)).visit_logits).all()
