@@ -165,7 +165,7 @@ class Growing:
     def open(self, t: Floats) -> Ints:
         """How many rows of the order may be drawn at times t."""
         share = FIRST_SHARE + (1 - FIRST_SHARE) * pace_at(t, self.until, self.pace)
-        return np.clip(np.ceil(share * self.count), 1, self.count).astype(np.int64)
+        return np.clip(np.rint(share * self.count), 1, self.count).astype(np.int64)
 
     def draw(self, epoch: int, epochs: int, generator: np.random.Generator) -> Ints:
         t = _times(epoch, epochs, self.count)
