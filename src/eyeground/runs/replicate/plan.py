@@ -77,7 +77,7 @@ class Site:
         train += ["--config", str(settings), "--out", str(folder), *self.machine, *self.place, *leaky]
         train += ["--mirrored"] if run.system.flags.get("mirrored") else []
         evaluate = ["evaluate", *self.source, "--bundle", str(folder / "bundle"), "--part", "test"]
-        evaluate += ["--out", str(folder / "test"), "--no-gallery", *self.place, *leaky]
+        evaluate += ["--out", str(folder / "test"), "--no-gallery", "--json", *self.place, *leaky]
         steps = [] if (folder / "bundle").is_dir() else [("train", train)]
         return steps if not steps and judged(folder) else [*steps, ("evaluate", evaluate)]
 
@@ -171,7 +171,7 @@ def _differs(run: Run, spec: Spec, site: Site, split: Split) -> str:
     data = {"split_hash": split.hash, "fold": run.fold}
     wanted = {"name": run.system.method, **values, **plain(recipe), **data}
     wanted["mirrored"] = bool(run.system.flags.get("mirrored"))
-    old = {**config["method"], **config["recipe"], **config["data"], **config["predict"]}
+    old = {**config["data"], **config["predict"], **config["method"], **config["recipe"]}
     defaults = {**plain(type(recipe)()), **plain(type(model)())}  # a flag that is younger than the bundle
     return _changes({key: old.get(key, defaults.get(key)) for key in wanted}, wanted)
 
