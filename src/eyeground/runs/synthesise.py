@@ -3,6 +3,7 @@
     cohort.csv           layout `folder`: the photographs and their copies, eye labels and visit labels as they were
     photographs/         <visit>_<side>.<suffix>, byte for byte, and <visit>_<side>_copy<n>.jpg
     copies.csv           what was done to make each copy
+    duplicates.csv       which photographs have copies, for `cohort split --known-duplicates`
     synthesised.json     what was asked for
 
 Every copy is a visit of its own with one eye, its patient's visit labels and its eye's own, and the patient's id: a
@@ -39,7 +40,7 @@ from eyeground.sampling.rows import Rows
 
 VERSION = 1
 """Rises when the same seed makes other pictures."""
-PHOTOGRAPHS, NOTE, COPIES = "photographs", "synthesised.json", "copies.csv"
+PHOTOGRAPHS, NOTE, COPIES, KNOWN = "photographs", "synthesised.json", "copies.csv", "duplicates.csv"
 QUALITY = 95
 SAMPLE = 8
 """Photographs whose copies are made beforehand to tell how much disk all need."""
@@ -160,7 +161,9 @@ def synthesise(work: Synthesis, folder: Path, workers: int = 2, track: Track = q
             made = pool.map(lambda source: _write(folder, source), work.sources)
             readable = list(track(made, "synthesise", len(work.sources)))
         bad = {id(source) for source, fine in zip(work.sources, readable, strict=True) if not fine}
-        write_text(folder / COPIES, _copies_csv([one for one in work.sources if id(one) not in bad]))
+        copied = [one for one in work.sources if one.changes and id(one) not in bad]
+        write_text(folder / COPIES, _copies_csv(copied))
+        write_text(folder / KNOWN, _known_csv(copied))
         write_text(folder / TABLE, _cohort_csv(work, bad))
     return tuple(source.eye.file for source in work.sources if id(source) in bad)
 
@@ -175,14 +178,11 @@ def _claim(folder: Path, asked: dict[str, Any]) -> None:
             raise DataError(f"{note} is not valid JSON: choose another folder for --out") from None
         if held != asked:
             keys = [key for key in asked if not isinstance(held, dict) or held.get(key) != asked[key]]
-            raise DataError(
-                f"{folder} holds another synthesised cohort ({', '.join(keys)} differ): choose another --out"
-            )
+            text = f"{folder} holds another synthesised cohort (other {', '.join(keys)})"
+            raise DataError(f"{text}: choose another folder for --out")
         return
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise DataError(
-            f"{folder} is not empty and holds no synthesised cohort: choose a new or empty folder for --out"
-        )
+        raise DataError(f"{folder} is not empty and holds no synthesised cohort: choose a new or empty one for --out")
     write_json(note, asked)
 
 
@@ -251,6 +251,13 @@ def _copies_csv(sources: Sequence[Source]) -> str:
             place = [source.copy(number), source.original, source.visit.patient, source.eye.side]
             lines.append([*place, one.kind, *(f"{value:g}" for value in (one.amount, one.x, one.y))])
     return _csv(lines)
+
+
+def _known_csv(sources: Sequence[Source]) -> str:
+    """Every copied photograph as a group of its own: all photographs of this patient's eye are in it."""
+    groups = dict.fromkeys((source.visit.patient, source.eye.side) for source in sources)
+    lines = [[*eye, str(number), "-1"] for number, eye in enumerate(groups)]
+    return _csv([["patient_id", "eye", "neardup_group", "identical_group"], *lines])
 
 
 def _csv(lines: Sequence[Sequence[str]]) -> str:
