@@ -50,17 +50,22 @@ def _what(run: Run) -> Iterator[Fact]:
         answers.append(f"The weights are a running mean over training steps (decay {ema:g}).")
     text = " ".join(["The bundle holds one set of weights: no ensemble of several models.", *answers])
     yield fact("model.ensemble", text, "config.toml#recipe")
-    text = (
-        "The program draws evidence maps on the photographs, on one scale for all labels (full strength: "
-        f"{bundle.evidence_scale:.3g} logits). That they point at lesions is not shown by this run."
-    )
-    yield fact("model.maps", text, "metrics.json#evidence_scale")
+    yield fact("model.maps", _maps(bundle.evidence_scale), "metrics.json#evidence_scale")
     yield fact("model.licence", _sentences(run.files["LICENSE"]), "LICENSE")
     made = f"Made by eyeground {manifest['eyeground_version']}."
     trained = bundle.config["data"].get("eyeground_version")
     if trained and trained != manifest["eyeground_version"]:
         made = f"Trained by eyeground {trained}, this bundle written by {manifest['eyeground_version']}."
     yield fact("software.versions", made, "manifest.json#eyeground_version")
+
+
+def _maps(scale: float | None) -> str:
+    if scale is None:
+        return "The program draws no evidence maps for this method: an answer comes without a picture of its reasons."
+    return (
+        "The program draws evidence maps on the photographs, on one scale for all labels (full strength: "
+        f"{scale:.3g} logits). That they point at lesions is not shown by this run."
+    )
 
 
 def weights_size(path: Path) -> tuple[int, int]:

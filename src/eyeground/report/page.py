@@ -74,6 +74,7 @@ def render(reading: Reading, pictures: Pictures, evidence: Evidence, size: int =
         summary=words.summary(reading),
         facts=words.facts(reading),
         sources=words.sources(reading),
+        eyes_note=words.of_eyes(reading),
         style=templates.part("page.css"),
         script=templates.part("page.js"),
     )
@@ -103,11 +104,12 @@ def _heat(index: int, finding: Finding, eye: EyeReading, values: NDArray[np.floa
     colours = paint.paint(paint.smooth(values, side, side), scale)
     probability = finding.eye_probability[0 if eye.side == "left" else 1]
     strength = words.strength(values)
+    scored = "" if probability is None else f" {words.percent(probability)}"
     return Heat(
         index,
         templates.picture("png", paint.png(colours)),
         f"Evidence for {finding.name}, {eye.side} eye: {strength}",
-        f"This eye {words.percent(probability)}: {strength}",
+        f"This eye{scored}: {strength}",
     )
 
 

@@ -20,6 +20,7 @@ def lines(reading: Reading) -> list[str]:
     room = max((len(words.answer(finding)) for finding in reading.findings), default=0)
     text.append(f"{'':<{width}}  {'':<{room}}  {'':<{_WIDTH}}  {'prob.':>8} {'thresh.':>8} {'OD':>8} {'OS':>8}")
     text += [_row(finding, width, room) for finding in reading.findings]
+    text += [note] if (note := words.of_eyes(reading)) else []
     text.append("")
     for eye in reversed(reading.eyes):
         what = f"{eye.width} × {eye.height} px" if eye.status == "read" else words.absence(eye)

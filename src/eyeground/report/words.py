@@ -86,6 +86,12 @@ def summary(reading: Reading) -> list[str]:
     return lines
 
 
+def of_eyes(reading: Reading) -> str:
+    """That the model scores no single eye, where this is so; else nothing."""
+    scored = any(value is not None for finding in reading.findings for value in finding.eye_probability)
+    return "" if scored else "The model gives no probability of a single eye."
+
+
 def sources(reading: Reading) -> list[tuple[str, list[str]]]:
     """Where the thresholds came from, and the labels that share each source with their thresholds."""
     found: dict[str, list[str]] = {}

@@ -80,9 +80,10 @@ class Bundle:
         return self.folder / "split.json"
 
     @property
-    def evidence_scale(self) -> float:
-        """Evidence, in logit units, that the pictures draw at full strength; one number for all labels."""
-        return float(self.metrics["evidence_scale"])
+    def evidence_scale(self) -> float | None:
+        """Evidence, in logit units, that the pictures draw at full strength; one for all labels, None without maps."""
+        found = self.metrics["evidence_scale"]
+        return None if found is None else float(found)
 
     @property
     def stamp(self) -> str | None:

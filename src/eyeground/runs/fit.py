@@ -294,14 +294,17 @@ def _portable(config: Any) -> dict[str, Any]:
     return values
 
 
-def evidence_scale(evidence: np.ndarray | None, every: list[bool]) -> float:
+def evidence_scale(evidence: np.ndarray | None, every: list[bool]) -> float | None:
     """What counts as strong evidence: the 99.5th percentile of the positive evidence of all disease labels.
 
     Args:
         evidence: (n, E, C, h, w) logit units, NaN where no eye; every: labels that need all eyes (Normal) are left out.
+
+    Returns:
+        None where the method has no evidence maps.
     """
     if evidence is None:
-        return 1.0
+        return None
     values = evidence[:, :, ~np.array(every)]
     positive = values[values > 0]
     return float(np.percentile(positive, 99.5)) if positive.size else 1.0

@@ -75,7 +75,7 @@ def read_visit(model: Model, request: Request) -> Result:
         findings=findings,
         eyes=(eyes[0], eyes[1]),
         map_note=model.map_note,
-        evidence_scale=model.bundle.evidence_scale,
+        evidence_scale=model.bundle.evidence_scale or 1.0,
         age=request.age,
         sex=request.sex,
         visit=request.visit,
