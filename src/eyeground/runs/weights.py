@@ -115,5 +115,5 @@ def _method_of(model: Model) -> Any:
     method = find_method(name)
     if not hasattr(method, "eye_weights"):
         having = ", ".join(one for one in METHODS if hasattr(find_method(one), "eye_weights"))
-        raise UsageError(f"method {name} has no eye weights; {having} has")
+        raise UsageError(f"method {name} has no eye weights; those that have: {having}")
     return method
