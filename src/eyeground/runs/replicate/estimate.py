@@ -22,11 +22,14 @@ from eyeground.errors import EyegroundError
 from eyeground.files import write_json
 from eyeground.methods import find_method
 from eyeground.progress import Track
+from eyeground.records import Cohort, label_arrays
 from eyeground.runs.optimise import make_optimizer
 from eyeground.runs.recipe import Recipe
-from eyeground.runs.replicate.grid import resolve
+from eyeground.runs.replicate.grid import Run, resolve
 from eyeground.runs.replicate.plan import Item, Site
 from eyeground.runs.replicate.rows import read_json
+from eyeground.sampling import Rows, make_sampler
+from eyeground.settings import fill
 from eyeground.splits import Split
 from eyeground.vocabulary import Vocabulary
 
@@ -39,7 +42,7 @@ ON_PROCESSOR = 4
 
 
 def estimated(
-    items: Sequence[Item], site: Site, splits: Mapping[str, Split], vocabulary: Vocabulary, track: Track
+    items: Sequence[Item], site: Site, splits: Mapping[str, Split], cohort: Cohort, track: Track
 ) -> list[Item]:
     """The items, those that are left with seconds and what these are based on ('rows', 'timed' or '')."""
     device = "cuda" if site.devices[0] is not None else "cpu"
@@ -51,7 +54,7 @@ def estimated(
         key: item for item in reversed(left) if (key := _key(item, device)) not in rates and timed.get(key) is None
     }
     if unknown:
-        timed |= _time(dict(reversed(unknown.items())), device, vocabulary, track)
+        timed |= _time(dict(reversed(unknown.items())), device, cohort.vocabulary, track)
         write_json(path, timed)
     found = []
     for item in items:
@@ -64,18 +67,36 @@ def estimated(
             found.append(item)
             continue
         visits = len(splits[item.run.system.protocol].fold(item.run.fold).train)
-        seconds = rate * visits * _epochs(resolve(item.run)[0]) * (BESIDE if basis == "timed" else 1.0) + FIXED
+        epochs = _epochs(resolve(item.run)[0])
+        beside = BESIDE * drawn_share(item.run, splits, cohort) if basis == "timed" else 1.0
+        seconds = rate * visits * epochs * beside + FIXED
         found.append(dataclasses.replace(item, seconds=seconds, basis=basis))
     return found
 
 
 def _key(item: Item, device: str) -> str:
     recipe, config = resolve(item.run)
-    return _named(item.run.system.method, getattr(config, "trunk", None), recipe.size, device)
+    return _named(item.run.system.method, getattr(config, "trunk", None), recipe, device)
 
 
-def _named(method: str, trunk: str | None, size: int, device: str) -> str:
-    return f"{method} {trunk or '-'} {size} {device}"
+def _named(method: str, trunk: str | None, recipe: Recipe, device: str) -> str:
+    balance = "" if recipe.balance == "none" else f" {recipe.balance}"
+    return f"{method} {trunk or '-'} {recipe.size} {device}{balance}"
+
+
+def drawn_share(run: Run, splits: Mapping[str, Split], cohort: Cohort) -> float:
+    """Rows of an epoch over training visits: other than 1 where rare labels are drawn more often, or less.
+
+    It is counted over visits, also where the run draws single eyes.
+    """
+    recipe = resolve(run)[0]
+    if recipe.balance == "none":
+        return 1.0
+    split = splits[run.system.protocol]
+    chosen = set(split.fold(run.fold).train)
+    visits = [visit for visit in split.protocol.view(cohort).visits if visit.id in chosen]
+    values, known = label_arrays([visit.labels for visit in visits], len(cohort.vocabulary))
+    return make_sampler(recipe, Rows(values, known, cohort.vocabulary.codes)).count / len(visits)
 
 
 def _epochs(recipe: Recipe) -> float:
@@ -89,8 +110,10 @@ def _from_rows(site: Site, device: str) -> dict[str, float]:
     for path in sorted((site.out / "rows").glob("*.json")):
         row = read_json(path)
         if row.get("train_seconds") and row["device"] == device:
-            recipe = Recipe(size=row["recipe"]["size"], start_size=row["recipe"]["start_size"], epochs=row["epochs"])
-            key = _named(row["method"], row["config"].get("trunk"), recipe.size, device)
+            names = ("size", "start_size", "balance", "balance_factors")
+            known = {name: row["recipe"][name] for name in names if name in row["recipe"]}
+            recipe = fill(Recipe, {**known, "epochs": row["epochs"]}, str(path))
+            key = _named(row["method"], row["config"].get("trunk"), recipe, device)
             seen.setdefault(key, []).append(row["train_seconds"] / (row["train_visits"] * _epochs(recipe)))
     return {key: statistics.median(values) for key, values in seen.items()}
 

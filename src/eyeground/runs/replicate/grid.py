@@ -13,6 +13,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
+import timm
+
 from eyeground.errors import UsageError, nearest
 from eyeground.methods import find_method
 from eyeground.metrics.compare_words import NAMES
@@ -288,6 +290,9 @@ def _check_run(run: Run) -> None:
         resolve(run)
     except UsageError as error:
         raise UsageError(str(error) if where in str(error) else f"{where}: {error}") from None
+    trunk = getattr(resolve(run)[1], "trunk", None)
+    if trunk is not None and not timm.is_model(trunk):
+        raise UsageError(f"{where}: no trunk '{trunk}' in timm{nearest(trunk, timm.list_models())}")
     weights = run.system.flags.get("trunk_weights", "")
     if isinstance(weights, str) and "/" in weights and not Path(weights).is_file():
         raise UsageError(f"{where}: no file {weights}; give --trunk-weights FILE, imagenet or none")

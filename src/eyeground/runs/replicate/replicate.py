@@ -57,7 +57,7 @@ class Session:
         """The runs of these names, each with its state and, where it is left, its time."""
         self.splits = splits_of(self.grid, self.site, self.cohort, self.track, say)
         items = [one for one in items_of(self.grid, self.site, self.splits, self.asked.again) if one.run.name in chosen]
-        return estimated(items, self.site, self.splits, self.cohort.vocabulary, self.track)
+        return estimated(items, self.site, self.splits, self.cohort, self.track)
 
     def work(self, items: Sequence[Item], say: Say) -> list[Item]:
         """Does what is left; returns what the budget did not allow."""

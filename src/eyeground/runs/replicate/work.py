@@ -133,8 +133,8 @@ def run_child(words: Sequence[str], log: Path, device: str | None, stop: threadi
         child = subprocess.Popen(
             [sys.executable, "-m", CHILD, *words],
             stdin=subprocess.PIPE,
-            stdout=stream,
-            stderr=subprocess.STDOUT,
+            stdout=subprocess.DEVNULL,  # notes and refusals go to standard error
+            stderr=stream,
             env=env,
             start_new_session=True,
         )
