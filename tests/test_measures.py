@@ -118,12 +118,34 @@ def test_averages_equal_scikit_learn() -> None:
             assert found[f"{average}_{name}"] == pytest.approx(expected, abs=1e-12), (average, name)
     assert found["weighted_f1"] == pytest.approx(reference.f1_score(truth, score > 0.5, average="weighted"), abs=1e-12)
     assert found["macro_sensitivity"] == pytest.approx(reference.recall_score(truth, score > 0.5, average="macro"))
+    for name, measure in (("precision", reference.precision_score), ("recall", reference.recall_score)):
+        assert found[f"micro_{name}"] == pytest.approx(measure(truth, score > 0.5, average="micro"), abs=1e-14)
+    assert found["micro_f1"] == pytest.approx(reference.f1_score(truth, score > 0.5, average="micro"), abs=1e-14)
+    assert found["micro_f1"] == found["f1_positive"], "every cut is 0.5"
     assert found["exact_match"] == pytest.approx(reference.accuracy_score(truth, score > 0.5), abs=1e-14)
     assert found["brier"] == pytest.approx(reference.brier_score_loss(truth.ravel(), score.ravel()), abs=1e-14)
     assert found["macro_log_loss"] == pytest.approx(
         np.mean([reference.log_loss(y, p) for y, p in zip(truth.T, score.T, strict=True)]), abs=1e-12
     )
     assert found["exact_match_n"] == 120 and found["undefined"] == {}
+
+
+def test_calls_of_all_labels_are_at_the_labels_own_cuts() -> None:
+    truth, known, score = case(80)
+    known[:7, 1] = False
+    cuts = np.array([0.2, 0.7, 0.45])
+    found = judge(truth, known, score, THREE, cuts)
+    yes, called = truth[known], (score > cuts)[known]
+    theirs = reference.precision_recall_fscore_support(yes, called, average="binary")[:3]
+    ours = [found[f"micro_{name}"] for name in ("precision", "recall", "f1")]
+    assert ours == pytest.approx(theirs, abs=1e-14)
+    bfpc = 2 * 0.9909 * 0.9923 / (0.9909 + 0.9923)  # the published F1 is the harmonic mean of the published rates
+    assert bfpc == pytest.approx(0.9916, abs=5e-5)
+    blank = judge(truth, known, score * 0, THREE)
+    assert blank["micro_precision"] is None and blank["micro_recall"] == blank["micro_f1"] == 0
+    assert blank["undefined"]["micro_precision"] == "nothing is called"
+    healthy = judge(truth * 0, known, score * 0, THREE)["undefined"]
+    assert healthy["micro_recall"] == "no known cell is positive" and "nothing is called" in healthy["micro_f1"]
 
 
 def test_operating_points_lie_on_scikit_learn_s_curve() -> None:
@@ -365,6 +387,7 @@ def test_docs_name_every_number() -> None:
     truth, known, score = case(40)
     judged = judge(truth, known, score, THREE)
     found = details(truth, known, score, THREE, look=Look(eyes=eye_labels(truth)))
-    names = {key.removeprefix("macro_").removeprefix("weighted_").removeprefix("micro_") for key in judged}
+    told = {key for key in judged if f"`{key}`" in page}
+    names = {key.removeprefix("macro_").removeprefix("weighted_") for key in judged.keys() - told}
     for name in names | judged["per_class"][0].keys() | found.keys():
         assert f"`{name}`" in page, name

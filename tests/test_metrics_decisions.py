@@ -198,6 +198,9 @@ def bootstrap_case() -> tuple[np.ndarray, np.ndarray, np.ndarray, Vocabulary]:
     return truth, np.ones((60, 3), bool), score, Vocabulary.multilabel("three", ("N", "X", "Y"))
 
 
+POOLED_CALLS = ("micro_precision", "micro_recall", "micro_f1")
+
+
 def test_drawn_intervals_equal_judging_each_draw() -> None:
     truth, known, score, words = bootstrap_case()
     known[3:9, 1] = False
@@ -208,7 +211,7 @@ def test_drawn_intervals_equal_judging_each_draw() -> None:
         weights = weights_of(60, Plan(40, 3), range(40))
         draws = [np.repeat(np.arange(60), row) for row in weights]
         judged = [judge(truth[rows], mask[rows], score[rows], words, cuts) for rows in draws]
-        for key in (*keys, "f1_positive", "brier", "macro_brier", "micro_auc"):
+        for key in (*keys, *POOLED_CALLS, "f1_positive", "brier", "macro_brier", "micro_auc"):
             expected = np.quantile([one[key] for one in judged], [0.025, 0.975])
             assert ours[key] == pytest.approx(expected, abs=1e-12), key
             assert ours["methods"][key] == "percentile" and ours["undefined_draws"][key] == 0

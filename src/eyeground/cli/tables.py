@@ -16,6 +16,9 @@ POOLED = (("kappa", "kappa"), ("f1", "F1 (cell accuracy)"), ("auc", "AUC (pooled
 MACRO = (("macro_auc", "macro AUC"), ("macro_ap", "macro AP"))
 CELLS = (
     ("micro_ap", "AP (pooled)"),
+    ("micro_precision", "precision (pooled)"),
+    ("micro_recall", "recall (pooled)"),
+    ("micro_f1", "F1+ (pooled)"),
     ("exact_match", "exact match"),
     ("brier", "Brier score"),
     ("log_loss", "log loss"),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from eyeground.metrics.counts import above
+from eyeground.metrics.counts import Counts, above
 from eyeground.metrics.probability import brier, calibration_error, log_loss, reliability
 from eyeground.metrics.ranking import auc, average_precision
 
@@ -21,6 +21,20 @@ def pooled(truth: ArrayLike, probability: ArrayLike) -> dict[str, float]:
         "log_loss": log_loss(truth, probability),
         "ece": calibration_error(reliability(truth, probability)),
     }
+
+
+def pooled_calls(counts: Sequence[Counts]) -> dict[str, float]:
+    """Precision, recall and F1 of the positive cells of all labels as one list, each label called at its own cut.
+
+    Args:
+        counts: one per label.
+
+    Returns:
+        nan where undefined: nothing is called, nothing is positive, or neither.
+    """
+    parts = ((one.tp, one.fp, one.fn, one.tn) for one in counts)
+    whole = Counts(*(sum(column) for column in zip((0, 0, 0, 0), *parts, strict=True)))
+    return {"micro_precision": whole.ppv, "micro_recall": whole.sensitivity, "micro_f1": whole.f1}
 
 
 def weighted_mean(values: Sequence[float | None], weights: Sequence[float]) -> float:

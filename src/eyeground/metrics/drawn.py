@@ -88,12 +88,15 @@ def pooled(sums: Sums, both: list[int]) -> dict[str, Array]:
         both: labels of the macro means. A test set that lacks a positive or a negative of one of them has no macro
             mean: a mean over fewer labels is another number.
     """
-    rates = _rates(*sums.half.T)
+    rates, calls = _rates(*sums.half.T), _rates(*sums.labels[:, :, :4].sum(axis=1).T)
     everything = sums.labels.sum(axis=1)
     n = everything[:, :4].sum(axis=1)
     found = {"kappa": rates["kappa"], "f1": rates["accuracy"]} if sums.complete else {}
     found |= {
         "f1_positive": rates["f1"],
+        "micro_precision": calls["ppv"],
+        "micro_recall": calls["sensitivity"],
+        "micro_f1": calls["f1"],
         "exact_match": _ratio(sums.rows[:, 1], sums.rows[:, 0]),
         "brier": _ratio(everything[:, 4], n),
         "log_loss": _ratio(everything[:, 5], n),

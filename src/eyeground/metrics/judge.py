@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from eyeground.metrics.averages import exact_match, pooled, weighted_mean
+from eyeground.metrics.averages import exact_match, pooled, pooled_calls, weighted_mean
 from eyeground.metrics.counts import Counts, count
 from eyeground.metrics.official import HALF, official
 from eyeground.metrics.probability import brier, calibration_error, log_loss, reliability
@@ -19,7 +19,8 @@ from eyeground.vocabulary import Vocabulary
 OFFICIAL = ("kappa", "f1", "auc", "final")
 MACRO = ("auc", "ap", "kappa", "f1", "sensitivity", "specificity", "harmonic", "brier", "log_loss", "ece")
 WEIGHTED = ("auc", "ap", "f1")
-COMPARED = (*OFFICIAL, "macro_auc", "macro_ap", "micro_ap", "exact_match", "brier", "log_loss", "ece")
+CALLS = ("micro_precision", "micro_recall", "micro_f1", "exact_match")
+COMPARED = (*OFFICIAL, "macro_auc", "macro_ap", "micro_ap", *CALLS, "brier", "log_loss", "ece")
 """What is told of the trivial baselines."""
 
 
@@ -44,7 +45,8 @@ def judge(
         `f1_positive` the pooled F1 of the positive class at 0.5; `micro_*`, `brier`, `log_loss`, `ece` are over all
         known cells. The `macro_*` are plain means over the `macro_n` labels that have both a positive and a negative,
         the `weighted_*` count each of them as often as it has a positive. Kappa, F1, sensitivity, specificity and
-        `harmonic` of labels and of macro and weighted means are at the thresholds, and so is `exact_match`.
+        `harmonic` of labels and of macro and weighted means are at the thresholds, and so are `exact_match` and
+        `micro_precision`, `micro_recall` and `micro_f1` of the positive cells.
         `per_class` and `baselines` are described in docs/scoring.md. `undefined`, also in each row of `per_class`,
         says for each number that is None why; `notes` says it in sentences.
 
@@ -79,10 +81,12 @@ def _numbers(
     """The numbers of one set of probabilities, rounded nowhere."""
     complete = bool(mask.all()) and mask.size > 0
     challenge = official(labels, scores).to_dict() if complete else dict.fromkeys(OFFICIAL, math.nan)
-    rows = []
+    rows, counts = [], []
     for c, label in enumerate(vocabulary.labels):
         here = mask[:, c]
-        rows.append({"code": label.code, "name": label.name, **_one(labels[here, c], scores[here, c], float(cuts[c]))})
+        counts.append(count(labels[here, c], scores[here, c], float(cuts[c])))
+        own = _one(labels[here, c], scores[here, c], counts[-1])
+        rows.append({"code": label.code, "name": label.name, **own, "threshold": float(cuts[c])})
     defined = [row for row in rows if row["n_pos"] and row["n_neg"]]
     positives = [row["n_pos"] for row in defined]
     exact, whole = exact_match(labels, mask, scores, cuts)
@@ -90,19 +94,19 @@ def _numbers(
         **challenge,
         "f1_positive": count(labels[mask], scores[mask], HALF).f1,
         **pooled(labels[mask], scores[mask]),
+        **pooled_calls(counts),
         "exact_match": exact,
         **{f"macro_{key}": weighted_mean([row[key] for row in defined], [1] * len(defined)) for key in MACRO},
         **{f"weighted_{key}": weighted_mean([row[key] for row in defined], positives) for key in WEIGHTED},
     }
     found = {key: _number(value) for key, value in numbers.items()}
-    counts = {"macro_n": len(defined), "exact_match_n": whole}
+    sizes = {"macro_n": len(defined), "exact_match_n": whole}
     undefined = of_all(found, int(mask.sum()), mask.size)
-    return {"n": len(labels), **found, **counts, "undefined": undefined, "per_class": rows}
+    return {"n": len(labels), **found, **sizes, "undefined": undefined, "per_class": rows}
 
 
-def _one(truth: NDArray[np.float64], score: NDArray[np.float64], threshold: float) -> dict[str, Any]:
-    """One label's numbers over its known rows."""
-    counts: Counts = count(truth, score, threshold)
+def _one(truth: NDArray[np.float64], score: NDArray[np.float64], counts: Counts) -> dict[str, Any]:
+    """One label's numbers over its known rows, called as `counts` has it."""
     numbers = {
         "auc": auc(truth, score),
         "ap": average_precision(truth, score),
@@ -119,7 +123,7 @@ def _one(truth: NDArray[np.float64], score: NDArray[np.float64], threshold: floa
     }
     found = {key: _number(value) for key, value in numbers.items()}
     sizes = {"n": counts.n, "n_pos": counts.n_pos, "n_neg": counts.n_neg}
-    return {**sizes, **found, "threshold": threshold, "undefined": of_label(found, counts)}
+    return {**sizes, **found, "undefined": of_label(found, counts)}
 
 
 def _notes(labels: NDArray[np.float64], mask: NDArray[np.bool_], vocabulary: Vocabulary) -> list[str]:

@@ -7,6 +7,11 @@ from collections.abc import Mapping
 from eyeground.metrics.counts import Counts
 
 INFINITE = "infinite: a probability of exactly 0 or 1 is wrong"
+CALLS = {
+    "micro_precision": "nothing is called",
+    "micro_recall": "no known cell is positive",
+    "micro_f1": "no known cell is positive and nothing is called",
+}
 NO_BOTH = "no label has both a positive and a negative"
 
 
@@ -48,6 +53,8 @@ def _of_all(key: str, known: int, cells: int) -> str:
         )
     if key == "exact_match":
         return "no row has every label known"
+    if key in CALLS:
+        return CALLS[key]
     if key == "log_loss":
         return INFINITE
     if key == "macro_log_loss":

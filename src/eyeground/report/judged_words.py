@@ -38,6 +38,9 @@ HEADLINES = (
         "All cells, and whole visits",
         (
             ("micro_ap", "average precision, pooled"),
+            ("micro_precision", "precision of all calls"),
+            ("micro_recall", "recall of all positive cells"),
+            ("micro_f1", "F1 of the positive cells"),
             ("exact_match", "every call right"),
             ("brier", "Brier score"),
             ("log_loss", "log loss"),
