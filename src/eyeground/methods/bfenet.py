@@ -7,7 +7,7 @@ ophthalmic diseases classification with bilateral fundus images", Computer Metho
 | equation | here |
 |---|---|
 | F_e = trunk(x_e), (K, h, w), 14 × 14 at 448 px and stride 32 | `BFENet.forward` |
-| M_e = ReLU(BN([conv3×3 of F_e with dilation 1; 2; 4])), (K/2, h, w) | `Scales`, `MultiScale` |
+| M_e = ReLU(BN([conv3×3 of F_e with dilation 1; 2; 4])), (K/2, h, w) | `Scales`, for both eyes `MultiScale` |
 | G = φ(BN(conv1×1[M_L; M_R])), φ = LeakyReLU 0.1 | `FeatureEnhancement.pair` |
 | Q_e = φ(conv1×1_e M_e), K = φ(conv1×1 G), V = φ(conv1×1 G); Q and K of K/8 channels | `FeatureEnhancement` |
 | E_e = M_e + conv1×1(softmax(Q_e Kᵀ / sqrt(K/8)) V) | `FeatureEnhancement.forward` |
