@@ -116,7 +116,10 @@ class BfpcNet(nn.Module):
             raise UsageError("--head softmax needs two labels or more; with one use --head binary")
         self.head_kind = config.head
         self.trunk, self.attention = _stream(config, size)
-        self.trunk_right, self.attention_right = (None, None) if config.shared else _stream(config, size)
+        self.trunk_right: Trunk | None = None
+        self.attention_right: nn.Module | None = None
+        if not config.shared:
+            self.trunk_right, self.attention_right = _stream(config, size)
         channels = self.trunk.channels
         self.fusion = Fusion(channels, config.fusion_channels) if config.fusion == "concat_conv" else None
         self.head = nn.Linear(channels if self.fusion is None else config.fusion_channels, len(vocabulary))
