@@ -30,7 +30,7 @@ seeds = [0, 1]
 name = "pair-sum"
 method = "pair"
 fusion = "sum"
-seeds = [0, 1]
+seeds = [0]
 
 [[claim]]
 paper = "Nobody (2026)"

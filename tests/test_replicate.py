@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from eyeground.cli.main import run
+from eyeground.cli.main import main, run
 from eyeground.errors import UsageError
 from eyeground.files import sha256_of
 from eyeground.runs.replicate.grid import read_grid
@@ -37,7 +37,7 @@ def alive(folder: Path) -> list[str]:
     return found
 
 
-def wait_for(condition: object, seconds: float = 120) -> None:
+def wait_for(condition: object, seconds: float = 300) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if callable(condition) and condition():
@@ -52,36 +52,46 @@ def rows(out: Path) -> dict[str, dict]:
 
 @pytest.fixture(scope="module")
 def finished(made_cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, dict[str, dict]]:
-    """A grid whose parent was killed in its second run, and that was called again; the rows at the kill."""
+    """A grid killed in its first run, ended in its second, then done; and the rows there were in between."""
     folder = tmp_path_factory.mktemp("grid")
     out, grid = folder / "out", grid_file(folder)
     args = words(grid, made_cohort, out)
+
+    def trains(seed: int) -> bool:
+        return (out / "runs" / f"pair-max-f0-s{seed}" / "spec.json").is_file() and bool(alive(out))
+
     parent = subprocess.Popen([sys.executable, "-m", "eyeground", *args], stderr=subprocess.DEVNULL)
     try:
-        wait_for(lambda: (out / "runs" / "pair-max-f0-s1" / "spec.json").is_file() and alive(out))
+        wait_for(lambda: trains(0))
     finally:
-        parent.send_signal(signal.SIGKILL)
+        parent.kill()
         parent.wait()
-    wait_for(lambda: not alive(out), 20)  # no orphan goes on in the folder
+    wait_for(lambda: not alive(out), 30)  # no orphan goes on in the folder
+
+    def end_it() -> None:
+        wait_for(lambda: trains(1))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=end_it, daemon=True).start()
+    assert main(args) == 130
+    assert not alive(out)
     before = rows(out)
     assert run(args) == 0
     return out, grid, before
 
 
 @posix
-def test_a_killed_grid_goes_on_and_ends_with_the_same_rows(
+def test_a_killed_grid_goes_on_and_ends_with_the_same_weights(
     finished: tuple[Path, Path, dict[str, dict]], made_cohort: Path, tmp_path: Path
 ) -> None:
     out, _, before = finished
     after = rows(out)
-    assert set(after) == {f"pair-{fusion}-f0-s{seed}" for fusion in ("max", "sum") for seed in (0, 1)}
+    assert set(after) == {"pair-max-f0-s0", "pair-max-f0-s1", "pair-sum-f0-s0"}
     assert list(before) == ["pair-max-f0-s0"] and before["pair-max-f0-s0"] == after["pair-max-f0-s0"]
-    cohort = ["--layout", "odir", "--root", str(made_cohort)]
-    cache = ["--cache", str(out.parent / "cache"), "--accelerator", "cpu"]
-    killed = out / "runs" / "pair-max-f0-s1"
-    plain = ["--split", str(out / "odir-3fold.json"), "--config", str(killed / "settings.toml")]
-    threads = ["--threads", "1"]
-    assert run(["train", *cohort, *plain, *cache, *threads, "--out", str(tmp_path)]) == 0
+    killed = out / "runs" / "pair-max-f0-s0"
+    plain = ["--layout", "odir", "--root", str(made_cohort), "--split", str(out / "odir-3fold.json")]
+    plain += ["--config", str(killed / "settings.toml"), "--cache", str(out.parent / "cache"), "--threads", "1"]
+    assert run(["train", *plain, "--accelerator", "cpu", "--out", str(tmp_path)]) == 0
     weights = "bundle/weights.safetensors"
     assert sha256_of(tmp_path / weights) == sha256_of(killed / weights)
 
@@ -89,18 +99,18 @@ def test_a_killed_grid_goes_on_and_ends_with_the_same_rows(
 @posix
 def test_rows_say_what_was_run_where_and_at_what_cost(finished: tuple[Path, Path, dict[str, dict]]) -> None:
     out, _, _ = finished
-    row = rows(out)["pair-sum-f0-s1"]
-    assert (row["system"], row["fold"], row["seed"], row["device"]) == ("pair-sum", 0, 1, "cpu")
-    assert row["config"]["fusion"] == "sum" and row["recipe"]["seed"] == 1 and row["parameters"] > 1000
+    row = rows(out)["pair-sum-f0-s0"]
+    assert (row["system"], row["fold"], row["seed"], row["device"]) == ("pair-sum", 0, 0, "cpu")
+    assert row["config"]["fusion"] == "sum" and row["recipe"]["seed"] == 0 and row["parameters"] > 1000
     assert row["cost"]["train"]["peak_bytes"] > 50e6 and row["train_seconds"] > 0
     for name in ("macro_auc", "macro_ap", "final", "kappa"):
         assert {"value", "interval"} == set(row["scores"][name])
     assert row["scores"]["one_label"]["n"] + row["scores"]["several_labels"]["n"] == row["n"]
-    assert len((out / "rows.jsonl").read_text().splitlines()) == 4
+    assert len((out / "rows.jsonl").read_text().splitlines()) == 3
     results = json.loads((out / "results.json").read_text())
-    assert results["claims"][0]["seeds"] == [0, 1] and results["runs"] == {"done": 4, "failed": 0, "left": 0}
+    assert results["claims"][0]["seeds"] == [0] and results["runs"] == {"done": 3, "failed": 0, "left": 0}
     told = "".join(path.read_text() for path in (out / "results.json", out / "table.md", out / "rows.jsonl"))
-    assert str(out.parent) not in told and "1 fold, 2 seeds" in told
+    assert str(out.parent) not in told and "1 fold, 2 seeds" in told and "one run each" in told
 
 
 @posix
@@ -112,7 +122,7 @@ def test_called_again_it_trains_nothing_and_takes_what_it_knows(
     page = out.parent / "page.md"
     page.write_text("<!-- replication: begin small -->\n<!-- replication: end small -->\n", encoding="utf-8")
     assert run(words(grid, made_cohort, out, "--docs", str(page))) == 0
-    assert rows(out) == before and "4 of 4 runs are done" in capsys.readouterr().out
+    assert rows(out) == before and "3 of 3 runs are done" in capsys.readouterr().out
     assert "pair-max" in page.read_text()
 
 
@@ -131,16 +141,16 @@ def test_a_bundle_from_elsewhere_is_taken_when_it_is_what_the_grid_asks_for(
     finished: tuple[Path, Path, dict[str, dict]], made_cohort: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out, grid, _ = finished
-    kept = out / "runs" / "pair-sum-f0-s1"
-    for path in (out / "rows" / "pair-sum-f0-s1.json", kept / "spec.json", kept / "checkpoint.pt"):
+    kept = out / "runs" / "pair-sum-f0-s0"
+    for path in (out / "rows" / "pair-sum-f0-s0.json", kept / "spec.json", kept / "checkpoint.pt"):
         path.unlink()
     assert run(words(grid, made_cohort, out, "--dry-run")) == 0
-    assert "3 of 4 runs are done, 1 left" in capsys.readouterr().out
+    assert "2 of 3 runs are done, 1 left" in capsys.readouterr().out
     assert run(words(grid, made_cohort, out)) == 0
-    assert rows(out)["pair-sum-f0-s1"]["predictions_sha256"] == sha256_of(kept / "test" / "predictions.csv")
+    assert rows(out)["pair-sum-f0-s0"]["predictions_sha256"] == sha256_of(kept / "test" / "predictions.csv")
     wrong = grid_file(out.parent / "other", COMMON + SYSTEMS.replace('fusion = "sum"', 'fusion = "product"'))
-    (out / "rows" / "pair-sum-f0-s1.json").unlink()
-    with pytest.raises(UsageError, match=r"pair-sum-f0-s1 \(fusion: sum -> product"):
+    (out / "rows" / "pair-sum-f0-s0.json").unlink()
+    with pytest.raises(UsageError, match=r"pair-sum-f0-s0 \(fusion: sum -> product"):
         run(words(wrong, made_cohort, out))
 
 

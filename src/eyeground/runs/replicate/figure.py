@@ -10,6 +10,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from eyeground.metrics.compare_words import NAMES
 from eyeground.report.plots import BLUE, FAINT, GREY, INK, ORANGE, SETTINGS
 from eyeground.runs.replicate.claims import NOT_RUN, OPPOSITE, SUPPORTED
 from eyeground.runs.replicate.table import signed
@@ -60,7 +61,7 @@ def _axes(axes: Axes, shown: Sequence[Mapping[str, Any]], lines: int) -> None:
     axes.axvline(0, color=GREY, linewidth=1)
     axes.grid(axis="x", color="#e4e9ee", linewidth=0.7)
     axes.set_axisbelow(True)
-    measures = dict.fromkeys(one["measure"].replace("_auc", " AUC").replace("_ap", " AP") for one in shown)
+    measures = dict.fromkeys(NAMES[one["measure"]] for one in shown)
     axes.set_xlabel(f"difference in {' or '.join(measures)}: the claimed better less the other")
 
 
@@ -74,7 +75,7 @@ def _draw(axes: Axes, y: float, line: tuple[int, Mapping[str, Any]] | str) -> No
     number, one = line
     colour = COLOURS.get(one["verdict"], FAINT)
     axes.text(start, y, f"{number}", fontsize=9, color=FAINT, **beside)
-    axes.text(start + 0.1, y, f"{one['better']} > {one['worse']}", fontsize=9, color=INK, **beside)
+    axes.text(start + 0.1, y, f"{one['better']} > {one['worse']}{_apart(one)}", fontsize=9, color=INK, **beside)
     low, high = one["interval"]
     axes.plot([low, high], [y, y], color=colour, linewidth=1.8, solid_capstyle="butt")
     face = colour if one["verdict"] in COLOURS else "white"
@@ -82,3 +83,10 @@ def _draw(axes: Axes, y: float, line: tuple[int, Mapping[str, Any]] | str) -> No
     axes.plot([one["difference"]], [y], mark, markersize=5.5, color=colour, markerfacecolor=face)
     told = f"{signed(one['difference'])} ({signed(low)} to {signed(high)})"
     axes.text(1.03, y, told, fontsize=9, color=INK, **beside)
+
+
+def _apart(one: Mapping[str, Any]) -> str:
+    """What sets a claim apart from the usual one: its measure, its visits."""
+    what = [] if one["measure"] == "macro_auc" else [NAMES[one["measure"]]]
+    what += [] if one["visits"] == "all" else [one["visits"].replace("_", " ")]
+    return f" ({', '.join(what)})" if what else ""

@@ -134,11 +134,11 @@ def read_grid(path: Path, weights: Sequence[str] = ()) -> Grid:
     if not tables:
         raise UsageError(f"{path} has no [[system]]: give at least one, with a name and a method")
     common = dict(values.get("common", {}))
-    _check_common(common, [str(one.get("method")) for one in tables], path)
     systems: list[System] = []
     runs: list[Run] = []
-    for table in tables:
-        place, own = _placed(table, path)
+    placed = [_placed(table, path) for table in tables]
+    _check_common(common, [place.method for place, _ in placed], path)
+    for place, own in placed:
         system = System(place.name, place.method, place.protocol or protocol, own)
         system = dataclasses.replace(system, flags=_flags(system, common, weights))
         if system.name in [one.name for one in systems]:

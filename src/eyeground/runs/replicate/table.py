@@ -81,7 +81,7 @@ def _systems(found: Found) -> str:
 def _claims(claims: Sequence[Found]) -> str:
     if not claims:
         return ""
-    rows = ["| # | more | less | difference (95 %) | p | runs of each | verdict |", "|---:|---|---|---|---:|---|---|"]
+    rows = ["| # | more | less | difference (95 %) | p | folds x seeds | verdict |", "|---:|---|---|---|---:|---|---|"]
     for number, one in enumerate(claims, start=1):
         ran = one["verdict"] != NOT_RUN
         cells = [
@@ -130,7 +130,7 @@ def wrapped(text: str, indent: str = "") -> str:
 def _runs(one: Found) -> str:
     if len(one["folds"]) * len(one["seeds"]) == 1:
         return "one run each"
-    return f"{_count(one['folds'], 'fold')}, {_count(one['seeds'], 'seed')}"
+    return f"{len(one['folds'])} x {len(one['seeds'])}"
 
 
 def _count(items: Sequence[int], what: str) -> str:

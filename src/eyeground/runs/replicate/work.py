@@ -22,7 +22,7 @@ from eyeground.runs.replicate.plan import Item, Site
 from eyeground.runs.replicate.rows import row_of
 
 CHILD = "eyeground.runs.replicate.child"
-PATIENCE = 20.0
+PATIENCE = 10.0
 """Seconds that an interrupted child has before it is killed."""
 Say = Callable[[str], None]
 
