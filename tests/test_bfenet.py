@@ -16,7 +16,7 @@ from eyeground.methods.bfenet import BFENet, Config, FeatureEnhancement, Scales,
 from eyeground.vocabulary import ODIR
 
 SIZE = 64
-ABLATIONS = (
+ABLATIONS: tuple[dict[str, Any], ...] = (
     {},
     {"multiscale": False},
     {"enhancement": False},
@@ -45,10 +45,10 @@ def both(maps: torch.Tensor) -> torch.Tensor:
     return torch.ones(maps.shape[:2], dtype=torch.bool)
 
 
-def symmetric(channels: int) -> FeatureEnhancement:
+def symmetric(channels: int) -> Any:
     """FE whose joint map and queries do not care which eye is which."""
     torch.manual_seed(3)
-    module = FeatureEnhancement(channels).eval()
+    module: Any = FeatureEnhancement(channels).eval()
     with torch.no_grad():
         weight = module.pair[0].weight
         weight[:, channels:] = weight[:, :channels]
@@ -58,7 +58,7 @@ def symmetric(channels: int) -> FeatureEnhancement:
 
 def test_the_attention_of_each_eye_equals_a_loop_over_places() -> None:
     torch.manual_seed(2)
-    module = FeatureEnhancement(8).eval()
+    module: Any = FeatureEnhancement(8).eval()
     maps = torch.randn(1, 2, 8, 2, 3)
 
     def dense(net: Any, place: torch.Tensor) -> torch.Tensor:
@@ -73,7 +73,9 @@ def test_the_attention_of_each_eye_equals_a_loop_over_places() -> None:
             query = dense(module.query[e], own[:, i])
             products = [float((query @ dense(module.key, joint[:, j])).detach()) / math.sqrt(2) for j in range(6)]
             total = sum(math.exp(p) for p in products)
-            gathered = sum(math.exp(products[j]) / total * dense(module.value, joint[:, j]) for j in range(6))
+            gathered = torch.stack(
+                [math.exp(products[j]) / total * dense(module.value, joint[:, j]) for j in range(6)]
+            ).sum(0)
             wanted = own[:, i] + module.out.weight[:, :, 0, 0] @ gathered + module.out.bias
             torch.testing.assert_close(got[0, e].flatten(1)[:, i], wanted, atol=1e-5, rtol=1e-4)
 
@@ -93,7 +95,8 @@ def test_with_a_symmetric_joint_map_an_exchange_of_eyes_exchanges_the_enhanced_m
 
 
 def test_without_its_last_layer_the_enhancement_changes_nothing() -> None:
-    module, maps = FeatureEnhancement(8).eval(), torch.randn(2, 2, 8, 3, 3)
+    module: Any = FeatureEnhancement(8).eval()
+    maps = torch.randn(2, 2, 8, 3, 3)
     torch.nn.init.zeros_(module.out.weight)
     torch.nn.init.zeros_(module.out.bias)
     assert torch.equal(module(maps, both(maps)), maps)
@@ -101,7 +104,7 @@ def test_without_its_last_layer_the_enhancement_changes_nothing() -> None:
 
 @pytest.mark.parametrize(("dilation", "branch"), [(1, 0), (2, 1), (4, 2)])
 def test_each_branch_reads_at_its_dilation(dilation: int, branch: int) -> None:
-    scales = Scales(2, 6, small())
+    scales: Any = Scales(2, 6, small())
     assert [one.out_channels for one in scales.branches] == [2, 2, 2]
     picture = torch.zeros(1, 2, 11, 11)
     picture[0, 0, 5, 5] = 1
@@ -113,7 +116,7 @@ def test_each_branch_reads_at_its_dilation(dilation: int, branch: int) -> None:
 def test_the_branches_share_half_of_the_trunk() -> None:
     with torch.device("meta"):
         assert [one.out_channels for one in Scales(2048, 1024, Config()).branches] == [341, 341, 342]
-        four = Scales(2048, 1024, Config(ms_1x1=True))
+        four: Any = Scales(2048, 1024, Config(ms_1x1=True))
         assert [(one.out_channels, one.kernel_size[0]) for one in four.branches] == [(256, 1), *[(256, 3)] * 3]
         merged = Scales(2048, 1024, Config(ms_branch=512, ms_merge=True))
     assert merged.channels == 1024

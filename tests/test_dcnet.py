@@ -29,9 +29,8 @@ def made_model(**changes: Any) -> DCNet:
     return build(small(**changes), ODIR, SIZE).eval()
 
 
-def at(layer: nn.Conv2d, maps: torch.Tensor, place: int) -> torch.Tensor:
+def at(layer: Any, maps: torch.Tensor, place: int) -> Any:
     """A 1×1 convolution at one place of a map (K, h, w), written out."""
-    assert layer.bias is not None
     return layer.weight[:, :, 0, 0] @ maps.flatten(1)[:, place] + layer.bias
 
 
@@ -40,7 +39,7 @@ def at(layer: nn.Conv2d, maps: torch.Tensor, place: int) -> torch.Tensor:
 @pytest.mark.parametrize("scaled", [True, False])
 def test_the_module_equals_a_loop_over_places(shared: bool, residual: bool, scaled: bool) -> None:
     torch.manual_seed(1)
-    scm = SpatialCorrelation(6, small(scm_width=4, scm_shared=shared, residual=residual, scaled=scaled))
+    scm: Any = SpatialCorrelation(6, small(scm_width=4, scm_shared=shared, residual=residual, scaled=scaled))
     assert len(scm.directions) == (1 if shared else 2)
     eyes = torch.randn(1, 2, 6, 2, 3)
     got = scm(eyes)
@@ -52,7 +51,7 @@ def test_the_module_equals_a_loop_over_places(shared: bool, residual: bool, scal
                 float((query @ at(net.key, other, j)).detach()) / (math.sqrt(4) if scaled else 1) for j in range(6)
             ]
             total = sum(math.exp(p) for p in products)
-            gathered = sum(math.exp(products[j]) / total * at(net.value, other, j) for j in range(6))
+            gathered = torch.stack([math.exp(products[j]) / total * at(net.value, other, j) for j in range(6)]).sum(0)
             wanted = net.out.weight[:, :, 0, 0] @ gathered + net.out.bias
             wanted = wanted + mine.flatten(1)[:, i] if residual else wanted
             torch.testing.assert_close(got[0, e].flatten(1)[:, i], wanted, atol=1e-5, rtol=1e-4)
@@ -60,7 +59,7 @@ def test_the_module_equals_a_loop_over_places(shared: bool, residual: bool, scal
 
 def test_an_exchange_of_eyes_exchanges_the_maps() -> None:
     eyes = torch.randn(2, 2, 6, 3, 3)
-    scm = SpatialCorrelation(6, small())
+    scm: Any = SpatialCorrelation(6, small())
     torch.testing.assert_close(scm(eyes.flip(1)), scm(eyes).flip(1))
     apart = SpatialCorrelation(6, small(scm_shared=False))
     assert not torch.allclose(apart(eyes.flip(1)), apart(eyes).flip(1))
@@ -68,7 +67,7 @@ def test_an_exchange_of_eyes_exchanges_the_maps() -> None:
 
 def test_attention_rows_sum_to_one_and_without_w_nothing_changes() -> None:
     eyes = torch.randn(2, 2, 6, 3, 3)
-    scm = SpatialCorrelation(6, small())
+    scm: Any = SpatialCorrelation(6, small())
     rows = scm.directions[0].attention(eyes[:, 0], eyes[:, 1])
     assert rows.shape == (2, 9, 9)
     torch.testing.assert_close(rows.sum(-1), torch.ones(2, 9))
