@@ -26,8 +26,8 @@ def whole_batch(*visits: tuple[set[int], set[int]], seen: Any = None) -> Batch:
     here = torch.ones(len(visits), 2, dtype=torch.bool) if seen is None else torch.tensor(seen)
     eyes = torch.zeros(len(visits), 2, 8)
     for row, pair in enumerate(visits):
-        for side, labels in enumerate(pair):
-            eyes[row, side, list(labels)] = 1
+        for side, present in enumerate(pair):
+            eyes[row, side, list(present)] = 1
     labels = torch.where(here[..., None], eyes, 0).amax(1)
     labels[:, N] = torch.where(here, eyes[:, :, N], 1).amin(1)
     batch = made_batch(len(visits))

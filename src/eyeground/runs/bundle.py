@@ -45,7 +45,7 @@ FILES = (
 CONFORMAL = "conformal.json"
 """The label sets; not in every bundle."""
 CHOSEN_ON = "chosen_on.json"
-"""Photographs that served `calibrate` or `operating-point` without being in split.json; not in every bundle."""
+"""Photographs that served `train --init`, `calibrate` or `operating-point` and are not in split.json; not always."""
 
 
 @dataclass(frozen=True)
