@@ -51,6 +51,7 @@ RECIPE: dict[str, Any] = {
     "epochs": 100,
     "trunk_lr": 0.1,
     "weight_decay": 1e-4,
+    "ema": 0.0,
 }
 """ML-GCN's; the paper's own is not on record. Momentum 0.9 and a fall every 40 epochs are shared defaults."""
 
