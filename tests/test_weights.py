@@ -198,13 +198,13 @@ def test_a_level_that_is_not_there_is_left_empty(
 def test_what_has_no_weights_is_refused_in_one_line(
     made: Made, bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for bundle, flags, why in (
+    for folder, flags, why in (
         (made.bundle, ("--part", "test"), "method pair has no eye weights; those that have: aubnet"),
         (bundle, (), "training"),
         (bundle, ("--draws", "-1"), "--draws must not be negative"),
     ):
         capsys.readouterr()
-        assert main(weigh(made, bundle, *flags)) != 0
+        assert main(weigh(made, folder, *flags)) != 0
         message = capsys.readouterr().err.splitlines()[-1]
         assert message.startswith("eyeground: error: ")
         assert why in message

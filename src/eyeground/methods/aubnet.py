@@ -181,9 +181,7 @@ class AubNet(nn.Module):
 
 
 def _pooled(trunk: Trunk, pixels: Tensor) -> Tensor:
-    """(n, 3, H, W) to (n, d). No eye at all, which a trunk of one side meets, stays clear of batch normalisation."""
-    if pixels.shape[0] == 0:
-        return pixels.new_zeros(0, trunk.channels)
+    """(n, 3, H, W) to (n, d)."""
     pooled: Tensor = trunk(pixels).float().mean((2, 3))
     return pooled
 
