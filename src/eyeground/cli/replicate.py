@@ -13,6 +13,7 @@ from rich.table import Table
 
 from eyeground.cli.cohort_options import CohortSource
 from eyeground.cli.console import note, out, parse, print_json, track, warn
+from eyeground.cohorts.options import CohortOptions
 from eyeground.errors import UsageError
 from eyeground.runs.replicate.estimate import total_minutes
 from eyeground.runs.replicate.grid import Grid, read_grid
@@ -102,9 +103,10 @@ def main(argv: Sequence[str]) -> int:
 def site_of(flags: Flags) -> Site:
     """This machine's side of the flags."""
     source = ["--layout", flags.source.layout, "--root", str(flags.source.root.absolute())]
+    usual = plain(CohortOptions())
     for name, value in plain(flags.source.options).items():
-        words = [f"--{name.replace('_', '-')}"]
-        source += words if value is True else [] if value is False else [*words, str(value)]
+        if value != usual[name]:
+            source += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
     machine = ["--threads", str(flags.threads), "--keep", flags.keep]
     place = ["--workers", str(flags.workers)]
     place += ["--cache", str(flags.cache.absolute())] if flags.cache else []

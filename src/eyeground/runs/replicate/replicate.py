@@ -86,16 +86,17 @@ def devices_here(asked: str | None) -> tuple[str | None, ...]:
         UsageError: a GPU that is not here, or no number.
     """
     count = torch.cuda.device_count() if asked != "cpu" else 0
+    visible = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+    here = (visible or list(map(str, range(count))))[:count]
     if asked in (None, "cpu"):
-        visible = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
-        return tuple((visible or list(map(str, range(count))))[:count]) or (None,)
+        return tuple(here) or (None,)
     names = tuple(name.strip() for name in str(asked).split(","))
     for name in names:
         if not name.isdecimal() or int(name) >= count or names.count(name) > 1:
             raise UsageError(
                 f"--devices {asked}: there are {count} GPUs here; give cpu, or each number once, as in 0,1"
             )
-    return names
+    return tuple(here[int(name)] for name in names)
 
 
 def _lock(path: Path) -> int | None:

@@ -104,7 +104,7 @@ def tally(claims: Sequence[Found]) -> str:
     tested = [one for one in claims if one.get("p_holm") is not None]
     after = sum(one["p_holm"] <= 0.05 and one["verdict"] == SUPPORTED for one in tested)
     holm = f" After Holm over the {len(tested)} tested, {after} of those supported stand." if len(tested) > 1 else ""
-    return f"{len(claims)} claims: {counts}.{holm}"
+    return f"{_count(claims, 'claim')}: {counts}.{holm}"
 
 
 def _texts(claims: Sequence[Found]) -> str:
@@ -133,7 +133,7 @@ def _runs(one: Found) -> str:
     return f"{len(one['folds'])} x {len(one['seeds'])}"
 
 
-def _count(items: Sequence[int], what: str) -> str:
+def _count(items: Sequence[Any], what: str) -> str:
     return f"{len(items)} {what}{'s' * (len(items) != 1)}"
 
 
