@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,9 +12,12 @@ import pytest
 import torch
 
 from batches_made import made_batch
+from conftest import TINY, Made
+from eyeground.cli.main import run
 from eyeground.errors import UsageError
-from eyeground.methods.dkcnet import Config, build, loss
+from eyeground.methods.dkcnet import RECIPE, Config, build, loss
 from eyeground.nets.dkc import DILATIONS, DilatedBranch, DkcBlock, DkcChoices, SqueezeExcitation, channel_shuffle
+from eyeground.settings import read_toml
 from eyeground.vocabulary import ODIR
 
 SMALL = Config("test_resnet", "none", dropout=0.0)
@@ -119,3 +124,15 @@ def test_groups_that_do_not_divide_name_the_nearest_that_do() -> None:
     with pytest.raises(UsageError, match=r"--groups 97 does not divide the trunk's 96 channels; take 96$"):
         build(replace(SMALL, groups=97), ODIR, 64)
     build(replace(SMALL, groups=7, block=False), ODIR, 64)
+
+
+def test_it_trains_by_the_papers_recipe(made: Made, tmp_path: Path) -> None:
+    where = ["--layout", "odir", "--root", str(made.root), "--split", str(made.split), "--cache", str(made.cache)]
+    tiny = [*TINY]
+    tiny[tiny.index("--epochs") + 1] = "1"
+    assert run(["train", "--method", "dkcnet", *where, "--out", str(tmp_path / "run"), *tiny]) == 0
+    config = read_toml(tmp_path / "run" / "bundle" / "config.toml")
+    recipe, wanted = config["recipe"], {**RECIPE, "size": 64, "epochs": 1}
+    assert {key: recipe[key] for key in wanted} == wanted
+    (row,) = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert row["loss_total"] == pytest.approx(8 * row["loss_eye"])
