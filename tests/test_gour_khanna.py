@@ -123,3 +123,8 @@ def test_what_can_not_be_built() -> None:
 def test_its_recipe_is_sgd() -> None:
     recipe = Recipe(**gour_khanna.RECIPE)
     assert recipe.optimizer == "sgd" and recipe.size == 256
+
+
+@pytest.mark.parametrize("head", ["gap", "flatten"])
+def test_it_can_be_laid_out_for_the_device(head: Any) -> None:
+    made(head=head).to(memory_format=torch.channels_last)  # refuses parameters of five axes

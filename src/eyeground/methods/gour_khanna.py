@@ -70,21 +70,22 @@ class Config:
 class Linear(nn.Module):
     """Evidence of E eyes, linear in their maps: what each element of the map of eye e adds when it stands at side s.
 
-    Attributes: `weight` (C, S, K, h, w), with h = w = 1 where every place has the same weight (GAP); `bias` (C,).
+    Attributes: `weight` (C, S·K·h·w), with h = w = 1 where every place has the same weight (GAP); `bias` (C,). Weights
+    are kept flat: networks are moved to channels_last, which takes no parameter of five axes.
     """
 
     def __init__(self, labels: int, sides: int, channels: int, grid: tuple[int, int]) -> None:
         super().__init__()
+        self.shape = sides, channels, *grid
         dense = nn.Linear(sides * channels * grid[0] * grid[1], labels)
-        self.weight = nn.Parameter(dense.weight.detach().reshape(labels, sides, channels, *grid).clone())
-        self.bias = nn.Parameter(dense.bias.detach().clone())
-        self.scale = grid[0] * grid[1]
+        self.weight, self.bias = dense.weight, dense.bias
 
     def forward(self, maps: Tensor) -> Tensor:
         """(n, K, h, w) to (n, S, C, h, w). The mean over h and w is the head on this eye alone at that side."""
-        weight = self.weight.expand(-1, -1, -1, *maps.shape[2:]) * self.scale
-        bias = self.bias / self.weight.shape[1]
-        return torch.einsum("nkhw,cskhw->nschw", maps, weight).float() + bias[:, None, None]
+        sides, _, height, width = self.shape
+        weight = self.weight.unflatten(1, self.shape) * (height * width)
+        weight = weight.expand(-1, -1, -1, *maps.shape[2:])
+        return torch.einsum("nkhw,cskhw->nschw", maps, weight).float() + (self.bias / sides)[:, None, None]
 
 
 class GourKhanna(nn.Module):
