@@ -77,7 +77,7 @@ METHODS = {
         "single eyes: dilated 2x2 convolutions behind the trunk, rare labels shown more often",
         paper="Bhati et al., Comput Biol Med 2023",
         published=96.0,
-        counted="82.9 M: InceptionResNet-v2 without its classifier 54.3 M, three dense 2x2 convolutions of 1536 "
+        counted="82.94 M: InceptionResNet-v2 without its classifier 54.3 M, three dense 2x2 convolutions of 1536 "
         "channels 28.3 M, excitation 0.3 M, head 0.01 M. About 96 M is from a secondary source, which also prints "
         "88.4 M; a fourth branch would make it 92.4 M, so its block was wider in a way that is not told.",
     ),
@@ -85,7 +85,7 @@ METHODS = {
         "eyeground.methods.mcg_net",
         "classifiers from a graph of labels that occur together; with a pretext task MCGS-Net",
         paper="Lin et al., IEEE Signal Processing Letters 2021",
-        counted="ResNet-101 has 42.5 M, the two graph layers 2.1 M; the paper's own count is not on record.",
+        counted="44.61 M: a ResNet-101 (42.5) and two graph layers (2.1); the paper's own count is not on record",
     ),
     "bfpc_net": MethodEntry(
         "eyeground.methods.bfpc_net",
@@ -114,7 +114,7 @@ METHODS = {
         "eyeground.methods.dual_efficientnet",
         "two EfficientNets on two histogram-equalised views of both eyes side by side",
         paper="Wang et al., IEEE Access 2020",
-        counted="Two EfficientNet-B3 trunks of 10.7 M each and one linear layer; the paper gives no count.",
+        counted="21.42 M: two EfficientNet-B3 (10.70 each) and one linear layer; the paper gives no count",
     ),
     "two_experts": MethodEntry(
         "eyeground.methods.two_experts",

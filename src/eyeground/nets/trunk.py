@@ -94,7 +94,7 @@ def make_trunk(name: str, weights: str, size: int, stages: tuple[int, ...] = ())
         body: Any = timm.create_model(
             name, pretrained=weights != "none", pretrained_cfg_overlay=overlay or None, **extra
         )
-    except TypeError as error:
+    except (TypeError, AssertionError) as error:
         raise UsageError(f"trunk '{name}' does not give a feature map this way: {error}") from error
     except (RuntimeError, KeyError, SafetensorError, ValueError) as error:
         if weights == "none":

@@ -174,9 +174,8 @@ def _job(plan: Plan, parts: Parts, preprocessing: Preprocessing, inherited: Inhe
         for visit in plan.cohort.visits
         if visit.id in chosen
     ]
-    weights = Path(getattr(plan.config, "trunk_weights", ""))
     described["labels"] = digest(labels)[:12]
-    files = [sha256_of(weights) if weights.is_file() else None, *([first.digest] if first else [])]
+    files = [*map(sha256_of, _files(plan.config).values()), *([first.digest] if first else [])]
     key = digest([described, photographs, preprocessing.digest, *files])
     vocabulary = plan.cohort.vocabulary
     return Job(plan.method, plan.config, plan.recipe, vocabulary, described, key, plan.out, plan.stamp, first)
@@ -287,11 +286,15 @@ def _people(cohort: Cohort, held: VisitSet) -> dict[str, Any]:
 
 
 def _portable(config: Any) -> dict[str, Any]:
-    """The method's fields; a weights file keeps its name but not its place on this machine."""
-    values = plain(config)
-    if "trunk_weights" in values:
-        values["trunk_weights"] = Path(values["trunk_weights"]).name
-    return values
+    """The method's fields; a file, of weights or word vectors, keeps its name but not its place on this machine."""
+    files = _files(config)
+    return {key: files[key].name if key in files else value for key, value in plain(config).items()}
+
+
+def _files(config: Any) -> dict[str, Path]:
+    """The method's fields that name a file which is there."""
+    texts = {key: Path(value) for key, value in plain(config).items() if isinstance(value, str)}
+    return {key: path for key, path in texts.items() if path.suffix and path.is_file()}
 
 
 def evidence_scale(evidence: np.ndarray | None, every: list[bool]) -> float | None:
