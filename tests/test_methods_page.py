@@ -43,7 +43,7 @@ def row(name: str) -> str:
     place = f"`{name}`" if name == "pair" else f"[`{name}`](methods/{name}.md)"
     published = f"{entry.published:g}" if entry.published else "not reported"
     maps = "none" if small(name)(made_batch(size=64)).evidence is None else "exact"
-    paper = entry.paper or "none: the baseline"
+    paper = entry.paper or "none: ours"
     return f"| {place} | {paper} | {millions(name):.2f} | {published} | {method.swap(method.Config())} | {maps} |"
 
 
@@ -71,7 +71,7 @@ def test_the_page_tells_what_is_so(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in METHODS if name != "pair"])
 def test_every_paper_has_its_page(name: str) -> None:
-    assert METHODS[name].paper
+    assert METHODS[name].paper or name == "two_experts"
     assert (ROOT / "docs" / "methods" / f"{name}.md").is_file()
 
 
