@@ -74,7 +74,7 @@ def finished(made_cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
 
     threading.Thread(target=end_it, daemon=True).start()
     assert main(args) == 130
-    assert not alive(out)
+    wait_for(lambda: not alive(out), 30)
     before = rows(out)
     assert run(args) == 0
     return out, grid, before

@@ -5,6 +5,7 @@ A run that fails is put down with its reason, and the others go on.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -150,6 +151,7 @@ def _wait(child: subprocess.Popen[bytes], stop: threading.Event) -> tuple[int, i
     while True:
         found = _ended(child)
         if found is not None:
+            _kill_the_rest(child.pid)
             return found
         if stop.is_set() and not asked:
             asked = time.monotonic()
@@ -157,6 +159,13 @@ def _wait(child: subprocess.Popen[bytes], stop: threading.Event) -> tuple[int, i
         elif asked and time.monotonic() - asked > PATIENCE:
             child.kill()
         time.sleep(0.1)
+
+
+def _kill_the_rest(group: int) -> None:
+    """Ends what a child that has ended left behind: its own processes, such as those that prepare photographs."""
+    if hasattr(os, "killpg"):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(group, signal.SIGKILL)
 
 
 def _ended(child: subprocess.Popen[bytes]) -> tuple[int, int | None] | None:
