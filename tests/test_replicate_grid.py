@@ -100,3 +100,15 @@ def test_shipped_grids_are_sound(path: Path) -> None:
     claimed = {name for claim in grid.claims for name in (claim.better, claim.worse)}
     assert len(grid.systems) > 40 and len(claimed) > 30
     assert claimed <= {run.system.name for run in grid.runs if run.round <= 1}
+
+
+def test_rounds_count_from_any_number_and_an_empty_choice_is_refused(tmp_path: Path) -> None:
+    more = "\n[[more]]\nsystems = ['pair-sum']\nround = 0\n[[more]]\nsystems = ['pair-sum']\nseeds = [3]\n"
+    grid = read_grid(grid_file(tmp_path, COMMON + SYSTEMS + more))
+    assert grid.chosen(0, ()) == {"pair-sum-f0-s0"}, "round 0 is a round, not all of them"
+    assert grid.chosen(1, ["pair-max"]) == {"pair-max-f0-s0", "pair-max-f0-s1"}
+    assert grid.chosen(None, ()) == {run.name for run in grid.runs} > grid.chosen(1, ())
+    with pytest.raises(UsageError, match="--rounds 0: the first round of what is asked for is 1"):
+        grid.chosen(0, ["pair-max"])
+    with pytest.raises(UsageError, match="--rounds -1.*is 0; give 0 or more"):
+        grid.chosen(-1, ())

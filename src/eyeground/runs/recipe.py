@@ -51,8 +51,8 @@ class Recipe(Sampling, Optimisation, Mixing, Augmentation):
                 raise UsageError(f"--{name.replace('_', '-')} must be at least {low}, not {getattr(self, name)}")
         amounts = ("weight_decay", "lr_decay", "trunk_lr", "momentum", "clip")
         for name in (*amounts, "rotate", "zoom", "shift", "brightness", "contrast", "saturation"):
-            if getattr(self, name) < 0:
-                raise UsageError(f"--{name.replace('_', '-')} must not be negative, not {getattr(self, name)}")
+            if not 0 <= getattr(self, name) < math.inf:
+                raise UsageError(f"--{name.replace('_', '-')} must be a number from 0 on, not {getattr(self, name)}")
         for name in ("zoom", "brightness", "contrast", "saturation", "warmup"):
             if not 0 <= getattr(self, name) < 1:
                 raise UsageError(f"--{name} must be in [0, 1), not {getattr(self, name)}")

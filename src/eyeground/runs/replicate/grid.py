@@ -107,13 +107,20 @@ class Grid:
         return next(one for one in self.systems if one.name == name)
 
     def chosen(self, rounds: int | None, only: Sequence[str]) -> set[str]:
-        """Names of the runs up to a round, and of some systems alone. Raises `UsageError` for unknown systems."""
+        """Names of the runs up to a round, and of some systems alone.
+
+        Raises:
+            UsageError: an unknown system, or a round before the first of these systems' runs.
+        """
         names = [one.name for one in self.systems]
         for name in only:
             if name not in names:
                 raise UsageError(f"--only {name}: the grid has no such system{nearest(name, names)}")
-        kept = [run for run in self.runs if run.round <= (rounds or run.round)]
-        return {run.name for run in kept if not only or run.system.name in only}
+        asked = [run for run in self.runs if not only or run.system.name in only]
+        first = min(run.round for run in asked)
+        if rounds is not None and rounds < first:
+            raise UsageError(f"--rounds {rounds}: the first round of what is asked for is {first}; give {first} or more")
+        return {run.name for run in asked if rounds is None or run.round <= rounds}
 
 
 def read_grid(path: Path, weights: Sequence[str] = ()) -> Grid:
