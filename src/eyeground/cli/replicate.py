@@ -49,7 +49,7 @@ class Flags:
     minutes: float | None = None
     """Start no run that would end later than so many minutes from now; 0 only draws the tables."""
     dry_run: bool = False
-    """Say what there is to do and how long it will take, and stop."""
+    """Say what there is to do and how long it will take, from a few timed steps of each kind, and stop."""
     again: bool = False
     """Try failed runs again."""
     docs: Path | None = None
@@ -82,7 +82,7 @@ def main(argv: Sequence[str]) -> int:
     chosen = grid.chosen(flags.rounds, flags.only)
     asked = Asked(flags.again, flags.minutes, flags.draws, flags.permutations)
     with Session(grid, site_of(flags), flags.source.read(), asked, track) as session:
-        items = session.plan(chosen, note)
+        items = session.plan(chosen, note, timing=flags.dry_run or bool(flags.minutes))
         if not flags.json:
             _show(grid, items, len(session.site.devices))
         if flags.dry_run:

@@ -2,6 +2,7 @@
 
 The rate is seconds for a visit at the run's full picture size, forward and backward, in one epoch; a run takes rate x
 visits x epochs, and what preparing and judging take. It is kept by (method, trunk, size, device) in OUT/timed.json.
+A timed rate is scaled by what runs that are done took against theirs.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -26,7 +28,7 @@ from eyeground.records import Cohort, label_arrays
 from eyeground.runs.optimise import make_optimizer
 from eyeground.runs.recipe import Recipe
 from eyeground.runs.replicate.grid import Run, resolve
-from eyeground.runs.replicate.plan import Item, Site
+from eyeground.runs.replicate.plan import Item, Say, Site
 from eyeground.runs.replicate.rows import read_json
 from eyeground.sampling import Rows, make_sampler
 from eyeground.settings import fill
@@ -42,9 +44,13 @@ ON_PROCESSOR = 4
 
 
 def estimated(
-    items: Sequence[Item], site: Site, splits: Mapping[str, Split], cohort: Cohort, track: Track
+    items: Sequence[Item], site: Site, splits: Mapping[str, Split], cohort: Cohort, timer: Timer | None = None
 ) -> list[Item]:
-    """The items, those that are left with seconds and what these are based on ('rows', 'timed' or '')."""
+    """The items, those that are left with seconds and what these are based on ('rows', 'timed' or '').
+
+    Args:
+        timer: times a few steps of what was neither run nor timed before; None leaves its seconds out.
+    """
     device = "cuda" if site.devices[0] is not None else "cpu"
     rates = _from_rows(site, device)
     path = site.out / "timed.json"
@@ -53,9 +59,10 @@ def estimated(
     unknown = {
         key: item for item in reversed(left) if (key := _key(item, device)) not in rates and timed.get(key) is None
     }
-    if unknown:
-        timed |= _time(dict(reversed(unknown.items())), device, cohort.vocabulary, track)
+    if unknown and timer is not None:
+        timed |= timer(dict(reversed(unknown.items())), site, cohort.vocabulary)
         write_json(path, timed)
+    scale = _scale(rates, timed)
     found = []
     for item in items:
         if item.state != "left" or (site.folder(item.run) / "bundle").is_dir():
@@ -68,10 +75,17 @@ def estimated(
             continue
         visits = len(splits[item.run.system.protocol].fold(item.run.fold).train)
         epochs = _epochs(resolve(item.run)[0])
-        beside = BESIDE * drawn_share(item.run, splits, cohort) if basis == "timed" else 1.0
+        beside = scale * drawn_share(item.run, splits, cohort) if basis == "timed" else 1.0
         seconds = rate * visits * epochs * beside + FIXED
         found.append(dataclasses.replace(item, seconds=seconds, basis=basis))
     return found
+
+
+def _scale(rates: Mapping[str, float], timed: Mapping[str, float | None]) -> float:
+    """What real epochs take for each second of timed steps: the median of runs that were both, else `BESIDE`."""
+    plain = {key: rate for key, rate in rates.items() if not key.endswith((" over", " under"))}
+    found = [rate / steps for key, rate in plain.items() if (steps := timed.get(key))]
+    return statistics.median(found) if found else BESIDE
 
 
 def _key(item: Item, device: str) -> str:
@@ -118,27 +132,44 @@ def _from_rows(site: Site, device: str) -> dict[str, float]:
     return {key: statistics.median(values) for key, values in seen.items()}
 
 
-def _time(items: Mapping[str, Item], device: str, vocabulary: Vocabulary, track: Track) -> dict[str, float | None]:
+@dataclass(frozen=True)
+class Timer:
     """Times each in a process of its own, so that memory comes back and a crash stays there; None where it failed."""
-    found: dict[str, float | None] = {}
-    for key, item in track(list(items.items()), "timing a few steps"):
-        recipe, config = resolve(item.run)
-        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-            try:
-                asked = pool.submit(seconds_a_visit, item.run.system.method, config, recipe, vocabulary, device)
-                found[key] = asked.result()
-            except (EyegroundError, RuntimeError, BrokenProcessPool):
-                found[key] = None  # the run itself will say what is wrong
-    return found
+
+    track: Track
+    say: Say
+
+    def __call__(self, items: Mapping[str, Item], site: Site, vocabulary: Vocabulary) -> dict[str, float | None]:
+        self.say(f"timing a few steps of {len(items)} kinds of run, once; later calls know them")
+        found: dict[str, float | None] = {}
+        device = "cuda" if site.devices[0] is not None else "cpu"
+        for key, item in self.track(list(items.items()), "timing a few steps"):
+            recipe, config = resolve(item.run)
+            with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+                try:
+                    run = (item.run.system.method, config, recipe)
+                    asked = pool.submit(seconds_a_visit, run, vocabulary, device, site.threads)
+                    found[key] = asked.result()
+                except (EyegroundError, RuntimeError, BrokenProcessPool):
+                    found[key] = None  # the run itself will say what is wrong
+        return found
 
 
-def seconds_a_visit(method: str, config: Any, recipe: Recipe, vocabulary: Vocabulary, device: str) -> float:
-    """Seconds for one visit of a training step, from two steps after a first that does not count."""
+def seconds_a_visit(run: tuple[str, Any, Recipe], vocabulary: Vocabulary, device: str, threads: int = 0) -> float:
+    """Seconds for one visit of a training step: the quicker of two after a first that does not count.
+
+    Args:
+        run: method, its configuration and the recipe. threads: processor threads as the run has them; 0: the default.
+    """
+    method, config, recipe = run
     module = find_method(method)
+    if threads:
+        torch.set_num_threads(threads)
     if hasattr(config, "trunk_weights"):
         config = dataclasses.replace(config, trunk_weights="none")
     count = recipe.batch_size if device == "cuda" else min(recipe.batch_size, ON_PROCESSOR)
-    model = module.build(config, vocabulary, recipe.size).to(device).train()
+    model = module.build(config, vocabulary, recipe.size)
+    model = model.to(device, memory_format=torch.channels_last).train()  # as in a training
     optimizer = make_optimizer(model, recipe)
     batch = made_batch(count, recipe.size, len(vocabulary)).to(torch.device(device))
     taken = []
@@ -152,7 +183,7 @@ def seconds_a_visit(method: str, config: Any, recipe: Recipe, vocabulary: Vocabu
         if device == "cuda":
             torch.cuda.synchronize()
         taken.append(time.perf_counter() - started)
-    return statistics.mean(taken[1:]) / count
+    return min(taken[1:]) / count
 
 
 def made_batch(count: int, size: int, labels: int) -> Batch:

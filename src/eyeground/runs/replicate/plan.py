@@ -52,6 +52,12 @@ class Site:
     devices: tuple[str | None, ...] = (None,)
     allow_leaky: bool = False
 
+    @property
+    def threads(self) -> int:
+        """Processor threads of each run; 0 is torch's default."""
+        words = dict(zip(self.machine[::2], self.machine[1::2], strict=True))
+        return int(words.get("--threads", 0))
+
     def split(self, protocol: str) -> Path:
         return self.out / f"{Path(protocol).stem}.json"
 

@@ -16,7 +16,7 @@ from eyeground.files import disk_errors, write_json, write_text
 from eyeground.metrics.compare_pairs import Rules
 from eyeground.progress import Track
 from eyeground.records import Cohort
-from eyeground.runs.replicate.estimate import estimated
+from eyeground.runs.replicate.estimate import Timer, estimated
 from eyeground.runs.replicate.figure import forest
 from eyeground.runs.replicate.found import findings
 from eyeground.runs.replicate.grid import Grid
@@ -53,11 +53,16 @@ class Session:
         if self.lock is not None:
             os.close(self.lock)
 
-    def plan(self, chosen: Collection[str], say: Say) -> list[Item]:
-        """The runs of these names, each with its state and, where it is left, its time."""
+    def plan(self, chosen: Collection[str], say: Say, timing: bool) -> list[Item]:
+        """The runs of these names, each with its state and, where it is left, its time.
+
+        Args:
+            timing: time what can't be known from runs that are done; that takes minutes for a large grid.
+        """
         self.splits = splits_of(self.grid, self.site, self.cohort, self.track, say)
         items = [one for one in items_of(self.grid, self.site, self.splits, self.asked.again) if one.run.name in chosen]
-        return estimated(items, self.site, self.splits, self.cohort, self.track)
+        timer = Timer(self.track, say) if timing else None
+        return estimated(items, self.site, self.splits, self.cohort, timer)
 
     def work(self, items: Sequence[Item], say: Say) -> list[Item]:
         """Does what is left; returns what the budget did not allow."""
