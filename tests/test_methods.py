@@ -211,3 +211,44 @@ def test_pair_loss_parts_and_weights() -> None:
     torch.testing.assert_close(parts["total"], 0.5 * parts["eye"] + 2.0 * parts["visit"])
     focal = loss(model, made_batch(size=SIZE), replace(config, loss="asymmetric"))
     assert focal["total"] < parts["total"]
+
+
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("dkcnet", {}),
+        ("shallow_cnn", {}),
+        ("gour_khanna", {"inputs": "one"}),
+        ("bfpc_net", {"fusion": "none"}),
+        ("mcg_net", {}),
+        ("mcg_net", {"head": "linear"}),
+    ],
+)
+def test_a_method_of_eyes_refuses_a_training_part_without_labels_of_eyes(name: str, more: dict[str, Any]) -> None:
+    method, config = find_method(name), replace(small(name), **more)
+    model, known = method.build(config, ODIR, SIZE), torch.zeros(40, 8, dtype=torch.bool)
+    with pytest.raises(UsageError, match="--eye-labels visit"):
+        method.start(model, config, torch.zeros(40, 8), known)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "flag"),
+    [
+        ("dcnet", {"fusion": "sum", "scm_width": 8}, "--scm-width changes nothing beside --fusion sum"),
+        ("dcnet", {"fusion": "concat", "residual": False}, "--no-residual changes nothing beside --fusion concat"),
+        ("dkcnet", {"block": False, "product": "chained"}, "--product changes nothing beside --no-block"),
+        ("bfpc_net", {"attention": "ungated", "channel_pools": "mean_max"}, "--channel-pools changes nothing"),
+        ("mcg_net", {"head": "linear", "weighted": True}, "--weighted changes nothing beside --head linear"),
+        ("mcg_net", {"weighted": True, "tau": 0.3}, "--tau changes nothing beside --weighted"),
+        ("mcg_net", {"embedding_size": 50}, "--embedding-size changes nothing beside --embedding onehot"),
+        ("mcg_net", {"pretext_weight": 1.0}, "--pretext-weight changes nothing beside --pretext none"),
+        ("odir_benchmark", {"most": 5.0}, "--most changes nothing beside --loss bce"),
+        ("dual_efficientnet", {"views": "grey", "equalise": "v"}, "--equalise changes nothing beside --views grey"),
+        ("bfenet", {"multiscale": False, "order": "fe_ms"}, "--order changes nothing beside --no-multiscale"),
+        ("bfenet", {"multiscale": False, "ms_shared": False}, "--no-ms-shared changes nothing"),
+        ("bfenet", {"enhancement": False, "order": "fe_ms"}, "--order changes nothing beside --no-enhancement"),
+    ],
+)
+def test_a_flag_that_would_change_nothing_is_refused(name: str, values: dict[str, Any], flag: str) -> None:
+    with pytest.raises(UsageError, match=flag):
+        find_method(name).Config(**values)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -41,6 +41,20 @@ def fill(kind: type[C], values: Mapping[str, Any], where: str) -> C:
         if key not in names:
             raise UsageError(f"unknown key '{key}' in {where}{nearest(key, names)}")
     return kind(**{key: _check(key, value, hints[key], where) for key, value in values.items()})
+
+
+def refuse_idle(config: Any, names: Iterable[str], beside: str) -> None:
+    """Raises `UsageError` for a field that was set although it has no part in the configuration.
+
+    Args:
+        config: a dataclass with defaults; names: its fields that change nothing; beside: the flag that says so.
+    """
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if field.name in names and value != field.default:
+            flag = field.name.replace("_", "-")
+            flag = f"--no-{flag}" if value is False else f"--{flag}"
+            raise UsageError(f"{flag} changes nothing beside {beside}; leave one of the two out")
 
 
 def _check(key: str, value: Any, hint: Any, where: str) -> Any:

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from eyeground.errors import UsageError
+
 
 def mean_known(values: Tensor, known: Tensor, weight: Tensor | None = None) -> Tensor:
     """Mean of `values` over the cells that are `known` (same shape); 0 with a zero gradient when there are none.
@@ -18,6 +20,16 @@ def mean_known(values: Tensor, known: Tensor, weight: Tensor | None = None) -> T
     counted = known * weight.reshape(-1, *[1] * (known.dim() - 1))
     total = counted.sum()
     return (torch.where(known, values, 0.0) * counted).sum() / torch.where(total > 0, total, 1.0)
+
+
+def require_eye_labels(known: Tensor) -> None:
+    """Raises `UsageError` where no eye of the training part has a known label: a method of eyes would learn nothing.
+
+    Args:
+        known: bool (n, C), what is known of the training eyes' labels.
+    """
+    if not known.any():
+        raise UsageError("no eye of the training part has a known label; give it its visit's: --eye-labels visit")
 
 
 def binary_cross_entropy(

@@ -38,6 +38,7 @@ from eyeground.nets.cbam import SpatialGate
 from eyeground.nets.eyes import per_eye, per_side, stand_in
 from eyeground.nets.positions import attend, position_attention
 from eyeground.nets.trunk import make_trunk
+from eyeground.settings import refuse_idle
 from eyeground.vocabulary import Vocabulary
 
 RECIPE: dict[str, Any] = {
@@ -92,6 +93,10 @@ class Config:
             raise UsageError(
                 "--ms-branch, --ms-merge, --ms-1x1 and --spatial-attention need --multiscale; leave them out"
             )
+        if not self.multiscale:
+            refuse_idle(self, ("ms_shared", "order"), "--no-multiscale")
+        if not self.enhancement:
+            refuse_idle(self, ("order",) if self.multiscale else ("head_input",), "--no-enhancement")
 
 
 class Scales(nn.Module):

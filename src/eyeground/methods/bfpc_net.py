@@ -38,12 +38,13 @@ from torch import Tensor, nn
 
 from eyeground.batches import Batch, Output
 from eyeground.errors import UsageError
-from eyeground.losses.masked import binary_cross_entropy
+from eyeground.losses.masked import binary_cross_entropy, require_eye_labels
 from eyeground.losses.softmax import sigmoid_logits, softmax_cross_entropy
 from eyeground.nets.cbam import ChannelGate, GatedBottleneck, cbam
 from eyeground.nets.eyes import per_side, stand_in
 from eyeground.nets.fusion import max_logits
 from eyeground.nets.trunk import Trunk, make_trunk
+from eyeground.settings import refuse_idle
 from eyeground.vocabulary import Vocabulary
 
 RECIPE: dict[str, Any] = {
@@ -86,6 +87,8 @@ class Config:
     def __post_init__(self) -> None:
         if self.fusion_channels < 1:
             raise UsageError(f"--fusion-channels must be at least 1, not {self.fusion_channels}")
+        if self.attention in ("ungated", "none"):
+            refuse_idle(self, ("channel_pools",), f"--attention {self.attention}")
 
 
 class Fusion(nn.Module):
@@ -172,6 +175,12 @@ def _stream(config: Config, size: int) -> tuple[Trunk, nn.Module]:
 def build(config: Config, vocabulary: Vocabulary, size: int) -> BfpcNet:
     """Makes the network. Raises `UsageError` for a trunk or weights that can't be had."""
     return BfpcNet(config, vocabulary, size)
+
+
+def start(model: nn.Module, config: Config, labels: Tensor, known: Tensor) -> None:
+    """Refuses without fusion training eyes (n, C) of which no label is known: nothing would be learnt."""
+    if config.fusion == "none":
+        require_eye_labels(known)
 
 
 def loss(model: nn.Module, batch: Batch, config: Config) -> dict[str, Tensor]:

@@ -35,6 +35,7 @@ from eyeground.losses.masked import binary_cross_entropy
 from eyeground.nets.eyes import per_eye, stand_in
 from eyeground.nets.positions import attend, position_attention
 from eyeground.nets.trunk import make_trunk
+from eyeground.settings import refuse_idle
 from eyeground.vocabulary import Vocabulary
 
 RECIPE: dict[str, Any] = {
@@ -78,6 +79,8 @@ class Config:
     def __post_init__(self) -> None:
         if self.scm_width < 0:
             raise UsageError(f"--scm-width must be 0 (half of the trunk's channels) or positive, not {self.scm_width}")
+        if self.fusion != "scm":
+            refuse_idle(self, ("scm_width", "scm_shared", "residual", "scaled"), f"--fusion {self.fusion}")
 
 
 class Correlation(nn.Module):

@@ -38,11 +38,12 @@ from torch import Tensor, nn
 
 from eyeground.batches import Batch, Output
 from eyeground.errors import UsageError
-from eyeground.losses.masked import binary_cross_entropy
+from eyeground.losses.masked import binary_cross_entropy, require_eye_labels
 from eyeground.nets.dkc import DkcBlock, DkcChoices
 from eyeground.nets.eyes import per_eye_each
 from eyeground.nets.fusion import LOGIT_FUSIONS
 from eyeground.nets.trunk import make_trunk
+from eyeground.settings import refuse_idle
 from eyeground.vocabulary import Vocabulary
 
 RECIPE: dict[str, Any] = {
@@ -95,6 +96,8 @@ class Config:
         for name in ("groups", "se_ratio"):
             if getattr(self, name) < 1:
                 raise UsageError(f"--{name.replace('_', '-')} must be at least 1, not {getattr(self, name)}")
+        if not self.block:
+            refuse_idle(self, ("product", "r_source", "dconv"), "--no-block")
 
     def choices(self) -> DkcChoices:
         """The block's part."""
@@ -127,6 +130,11 @@ class DkcNet(nn.Module):
 def build(config: Config, vocabulary: Vocabulary, size: int) -> DkcNet:
     """Makes the network. Raises `UsageError` for a trunk, weights or groups that can't be had."""
     return DkcNet(config, vocabulary, size)
+
+
+def start(model: nn.Module, config: Config, labels: Tensor, known: Tensor) -> None:
+    """Refuses training eyes (n, C) of which no label is known: nothing would be learnt."""
+    require_eye_labels(known)
 
 
 def loss(model: nn.Module, batch: Batch, config: Config) -> dict[str, Tensor]:

@@ -38,6 +38,7 @@ from eyeground.losses.masked import binary_cross_entropy
 from eyeground.nets.equalise import COLOURS, grey
 from eyeground.nets.eyes import per_eye, stand_in
 from eyeground.nets.trunk import Trunk, make_trunk
+from eyeground.settings import refuse_idle
 from eyeground.vocabulary import Vocabulary
 
 RECIPE: dict[str, Any] = {"size": 448}
@@ -68,6 +69,8 @@ class Config:
             raise UsageError(f"--dropout must be in [0, 1), not {self.dropout}")
         if self.views != "both" and self.fuse == "probability":
             raise UsageError(f"--fuse probability needs two views; use --views both, not {self.views}")
+        if self.views == "grey":
+            refuse_idle(self, ("equalise",), "--views grey")
 
 
 class DualEfficientNet(nn.Module):

@@ -36,7 +36,7 @@ from torch.func import functional_call
 
 from eyeground.batches import Batch, Output
 from eyeground.errors import UsageError
-from eyeground.losses.masked import binary_cross_entropy
+from eyeground.losses.masked import binary_cross_entropy, require_eye_labels
 from eyeground.nets.eyes import per_side, stand_in
 from eyeground.nets.fusion import max_logits
 from eyeground.nets.trunk import Trunk, make_trunk
@@ -180,6 +180,12 @@ def _grid(trunk: Trunk, size: int) -> tuple[int, int]:
 def build(config: Config, vocabulary: Vocabulary, size: int) -> GourKhanna:
     """Makes the network. Raises `UsageError` for a trunk or weights that can't be had, or a size that can't be read."""
     return GourKhanna(config, vocabulary, size)
+
+
+def start(model: nn.Module, config: Config, labels: Tensor, known: Tensor) -> None:
+    """Refuses with one input training eyes (n, C) of which no label is known: nothing would be learnt."""
+    if config.inputs == "one":
+        require_eye_labels(known)
 
 
 def loss(model: nn.Module, batch: Batch, config: Config) -> dict[str, Tensor]:

@@ -35,12 +35,13 @@ from torch.nn import functional as F
 
 from eyeground.batches import Batch, Output
 from eyeground.errors import UsageError
-from eyeground.losses.masked import binary_cross_entropy, mean_known
+from eyeground.losses.masked import binary_cross_entropy, mean_known, require_eye_labels
 from eyeground.nets.eyes import per_eye, stand_in
 from eyeground.nets.fusion import LOGIT_FUSIONS
 from eyeground.nets.label_graph import GraphClassifier, adjacency, conditional, label_vectors, require_edges
 from eyeground.nets.pretext import WAYS, changed
 from eyeground.nets.trunk import make_trunk
+from eyeground.settings import refuse_idle
 from eyeground.vocabulary import Vocabulary
 
 RECIPE: dict[str, Any] = {
@@ -98,6 +99,14 @@ class Config:
         if not self.pretext_weight > 0:
             text = f"--pretext-weight must be positive, not {self.pretext_weight}; without the task, --pretext none"
             raise UsageError(text)
+        if self.head == "linear":
+            refuse_idle(self, ("tau", "p", "weighted", "embedding", "embedding_size"), "--head linear")
+        if self.weighted:
+            refuse_idle(self, ("tau",), "--weighted")
+        if self.embedding == "onehot":
+            refuse_idle(self, ("embedding_size",), "--embedding onehot")
+        if self.pretext == "none":
+            refuse_idle(self, ("pretext_weight",), "--pretext none")
 
 
 class McgNet(nn.Module):
@@ -160,8 +169,8 @@ def start(model: McgNet, config: Config, labels: Tensor, known: Tensor) -> None:
     Raises:
         UsageError: no eye has a known label, no edge reaches `tau`, or label vectors that are missing.
     """
-    if not known.any() and (model.graph is not None or config.level == "eye"):
-        raise UsageError("no eye of the training part has a known label; give it its visit's: --eye-labels visit")
+    if model.graph is not None or config.level == "eye":
+        require_eye_labels(known)
     if model.graph is None:
         return
     chance = conditional(labels, known)

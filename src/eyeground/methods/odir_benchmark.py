@@ -35,6 +35,7 @@ from eyeground.losses.masked import binary_cross_entropy
 from eyeground.nets.eyes import per_eye
 from eyeground.nets.fusion_features import FEATURE_FUSIONS
 from eyeground.nets.trunk import make_trunk
+from eyeground.settings import refuse_idle
 from eyeground.vocabulary import Vocabulary
 
 RECIPE: dict[str, Any] = {"eye_labels": "visit"}
@@ -59,6 +60,8 @@ class Config:
     def __post_init__(self) -> None:
         if not self.most >= 1:
             raise UsageError(f"--most must be at least 1, not {self.most}")
+        if self.loss == "bce":
+            refuse_idle(self, ("most",), "--loss bce")
 
 
 class BenchmarkNet(nn.Module):

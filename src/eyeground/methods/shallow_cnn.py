@@ -31,7 +31,7 @@ from torch import Tensor, nn
 
 from eyeground.batches import Batch, Output
 from eyeground.errors import UsageError
-from eyeground.losses.masked import binary_cross_entropy
+from eyeground.losses.masked import binary_cross_entropy, require_eye_labels
 from eyeground.nets.eyes import per_eye
 from eyeground.nets.fusion import max_logits
 from eyeground.vocabulary import Vocabulary
@@ -120,6 +120,11 @@ def _check(size: int) -> None:
 def build(config: Config, vocabulary: Vocabulary, size: int) -> ShallowCnn:
     """Makes the network. Raises `UsageError` for a size that its pools do not divide."""
     return ShallowCnn(config, vocabulary, size)
+
+
+def start(model: nn.Module, config: Config, labels: Tensor, known: Tensor) -> None:
+    """Refuses training eyes (n, C) of which no label is known: nothing would be learnt."""
+    require_eye_labels(known)
 
 
 def loss(model: nn.Module, batch: Batch, config: Config) -> dict[str, Tensor]:
