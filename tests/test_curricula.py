@@ -170,6 +170,10 @@ def test_without_normal_a_row_must_be_left() -> None:
         ({"curriculum": "paced", "phase_balance": True}, "--phase-balance has an effect"),
         ({"curriculum": "multi_first", "phase_normal": False}, "--no-phase-normal has an effect"),
         ({"mix_share": 0.0}, "--mix-share"),
+        ({"mix_share": 0.3}, "--mix-share has an effect with --mix"),
+        ({"phase_fraction": 0.3}, "--phase-fraction has an effect with --curriculum single_first"),
+        ({"curriculum": "single_only", "phase_fraction": 0.3}, "--phase-fraction has an effect"),
+        ({"lr_decay": float("nan")}, "--lr-decay must be a number from 0 on"),
     ],
 )
 def test_settings_that_can_not_be_or_do_nothing_are_refused(values: dict[str, Any], flag: str) -> None:

@@ -41,9 +41,11 @@ class Mixing:
     """Part of the visits that mix is done to."""
 
     def check_mixing(self) -> None:
-        """Raises `UsageError` for a share that is none."""
+        """Raises `UsageError` for a share that is none, or that would have no effect."""
         if not 0 < self.mix_share <= 1:
             raise UsageError(f"--mix-share must be in (0, 1], not {self.mix_share}; --mix none mixes nothing")
+        if self.mix == "none" and self.mix_share != Mixing.mix_share:
+            raise UsageError("--mix-share has an effect with --mix mixup or cutmix only; give one, or neither")
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,9 @@ class Curriculum:
         weights = (self.single_weight, self.multi_weight)
         if not all(math.isfinite(one) and one >= 0 for one in weights) or max(weights) == 0:
             raise UsageError("--single-weight and --multi-weight must be numbers from 0 on, and not both 0")
+        ordered = ("single_first", "multi_first", "paced", "paced_reverse", "rarity")
         limits = {
+            "--phase-fraction": (self.phase_fraction != Curriculum.phase_fraction, ordered),
             "--pace": (self.pace != "linear", ("paced", "paced_reverse", "rarity")),
             "--no-phase-normal": (not self.phase_normal, ("single_first", "single_only")),
             "--phase-balance": (self.phase_balance, ("single_first", "multi_first", "single_only")),
