@@ -54,7 +54,8 @@ def refuse_idle(config: Any, names: Iterable[str], beside: str) -> None:
         if field.name in names and value != field.default:
             flag = field.name.replace("_", "-")
             flag = f"--no-{flag}" if value is False else f"--{flag}"
-            raise UsageError(f"{flag} changes nothing beside {beside}; leave one of the two out")
+            other = beside.split(maxsplit=1)[0]
+            raise UsageError(f"{flag} changes nothing beside {beside}; leave it out, or change {other}")
 
 
 def _check(key: str, value: Any, hint: Any, where: str) -> Any:
