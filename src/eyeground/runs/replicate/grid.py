@@ -117,9 +117,11 @@ class Grid:
             if name not in names:
                 raise UsageError(f"--only {name}: the grid has no such system{nearest(name, names)}")
         asked = [run for run in self.runs if not only or run.system.name in only]
-        first = min(run.round for run in asked)
+        first = min((run.round for run in asked), default=rounds or 0)  # a system may have no seeds yet
         if rounds is not None and rounds < first:
-            raise UsageError(f"--rounds {rounds}: the first round of what is asked for is {first}; give {first} or more")
+            raise UsageError(
+                f"--rounds {rounds}: the first round of what is asked for is {first}; give {first} or more"
+            )
         return {run.name for run in asked if rounds is None or run.round <= rounds}
 
 
