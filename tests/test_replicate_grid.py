@@ -110,7 +110,7 @@ def test_rounds_count_from_any_number_and_an_empty_choice_is_refused(tmp_path: P
     assert grid.chosen(None, ()) == {run.name for run in grid.runs} > grid.chosen(1, ())
     with pytest.raises(UsageError, match="--rounds 0: the first round of what is asked for is 1"):
         grid.chosen(0, ["pair-max"])
-    with pytest.raises(UsageError, match="--rounds -1.*is 0; give 0 or more"):
+    with pytest.raises(UsageError, match=r"--rounds -1.*is 0; give 0 or more"):
         grid.chosen(-1, ())
     idle = read_grid(grid_file(tmp_path, COMMON + SYSTEMS + "[[system]]\nname = 'x'\nmethod = 'pair'\nseeds = []\n"))
     assert idle.chosen(None, ["x"]) == idle.chosen(1, ["x"]) == set()
