@@ -75,6 +75,20 @@ def test_a_loss_that_is_no_number_is_noticed(made: Made, tmp_path: Path) -> None
     assert not (tmp_path / "run" / "bundle").exists()
 
 
+def test_a_step_too_small_to_normalise_says_which_flags_to_raise() -> None:
+    from torch import nn
+
+    from eyeground.runs.train import _told
+
+    with pytest.raises(ValueError, match="more than 1 value") as found:
+        nn.BatchNorm2d(3).train()(torch.rand(1, 3, 1, 1))
+    told = _told(found.value, Recipe(size=32, batch_size=1))
+    assert isinstance(told, TrainingError)
+    assert "--batch-size 1, --size 32" in str(told)
+    other = ValueError("something else")
+    assert _told(other, Recipe()) is other
+
+
 def test_out_of_memory_says_which_flag_to_lower(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*args: Any) -> None:
         raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: 10 bytes")

@@ -150,8 +150,8 @@ def train(
         try:
             losses = run_epoch(job, trainee, training, fabric, track)
             scores = _validate(job, trainee.average, validation, fabric)
-        except (torch.OutOfMemoryError, RuntimeError) as error:
-            raise _memory(error, job.recipe) from error
+        except (torch.OutOfMemoryError, RuntimeError, ValueError) as error:
+            raise _told(error, job.recipe) from error
         row: dict[str, Any] = {
             "epoch": trainee.epoch + 1,
             **losses,
@@ -237,12 +237,18 @@ def _finite(sums: dict[str, Tensor], epoch: int, step: int, batch: Batch) -> Non
         )
 
 
-def _memory(error: Exception, recipe: Recipe) -> Exception:
+def _told(error: Exception, recipe: Recipe) -> Exception:
+    """The failures that a user can mend, in a sentence; all others as they came."""
     text = str(error)
     if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in text or "not enough memory" in text:
         return TrainingError(
             f"not enough memory for --batch-size {recipe.batch_size} at --size {recipe.size}; "
             "lower --batch-size (or --size), or set --keep disk"
+        )
+    if "more than 1 value per channel" in text:  # torch's batch normalisation
+        return TrainingError(
+            f"a step with one eye whose map has one element can't be normalised (--batch-size {recipe.batch_size}, "
+            f"--size {recipe.size}); raise either"
         )
     return error
 

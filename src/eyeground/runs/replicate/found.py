@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from eyeground.files import digest, write_json
+from eyeground.errors import DataError
+from eyeground.files import digest, sha256_of, write_json
 from eyeground.metrics.compare_pairs import Rules
 from eyeground.progress import Track
 from eyeground.protocols import find_protocol
@@ -22,6 +23,17 @@ from eyeground.runs.replicate.rows import read_json
 NUMBERS = ("macro_auc", "macro_ap", "final")
 
 
+def _predictions(site: Site, item: Item, row: dict[str, Any]) -> Path:
+    """The probabilities that a row tells of. Raises `DataError` when they are gone or others by now."""
+    path = site.folder(item.run) / "test" / "predictions.csv"
+    if not path.is_file() or sha256_of(path) != row["predictions_sha256"]:
+        raise DataError(
+            f"{path} is not what the row of {item.run.name} was written for; bring it back, or remove "
+            f"{site.row(item.run)} to have the run judged again"
+        )
+    return path
+
+
 def findings(
     grid: Grid, items: Sequence[Item], site: Site, cohort: Cohort, rules: Rules, track: Track
 ) -> dict[str, Any]:
@@ -33,7 +45,7 @@ def findings(
         row = rows.get(item.run.name)
         if row:
             name, cell = item.run.system.name, (item.run.fold, item.run.seed)
-            done.setdefault(name, {})[cell] = site.folder(item.run) / "test" / "predictions.csv"
+            done.setdefault(name, {})[cell] = _predictions(site, item, row)
             hashes.setdefault(name, {})[str(cell)] = row["predictions_sha256"]
     truths = {name: Truth.of(find_protocol(name).view(cohort)) for name in grid.protocols}
     kept = _Kept(site.out / "judged.json", (rules.draws, rules.permutations, rules.seed, rules.level))
