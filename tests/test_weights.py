@@ -138,7 +138,9 @@ def test_the_command_exports_the_weights_and_tells_planted_ones(
         return torch.where(batch.seen, torch.where(ill, 0.75, 0.5), torch.nan), beta
 
     assert run(weigh(made, bundle, "--part", "test", "--out", str(path))) == 0
-    assert "affected eye" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "alpha" in printed and "beta" in printed and "…" not in printed
+    assert max(len(line) for line in printed.splitlines()[:6]) <= 80, "the table"
     rows = list(csv.DictReader(path.open(encoding="utf-8")))
     assert list(rows[0]) == ["visit", "alpha_left", "alpha_right", "beta_left", "beta_right", "affected"]
     assert {row["visit"] for row in rows} == set(known)

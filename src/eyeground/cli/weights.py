@@ -71,23 +71,23 @@ def main(argv: Sequence[str]) -> int:
 def _print(record: dict[str, Any]) -> None:
     title = f"does the affected eye weigh more? {record['part']} part, {record['visits']} visits"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    table.add_column("weight")
-    for heading in ("visits", "patients", "affected eye", "fellow eye", "difference", "95 %", "affected is larger"):
+    table.add_column("weight", no_wrap=True)
+    for heading in ("visits", "affected", "fellow", "difference", "95 %", "larger"):
         table.add_column(heading, justify="right", no_wrap=True)
     for name in LEVELS:
         table.add_row(name, *_cells(record[name]))
     out.print(table)
     out.print(
-        "Visits with both eyes seen, of which by eye labels exactly one has a disease. Alpha weighs an eye by itself, "
-        "beta beside what both show. The interval draws patients.",
+        "Mean weights of the affected and the fellow eye of visits with both eyes seen, of which by eye labels exactly "
+        "one has a disease; larger: where the affected eye's is. Alpha weighs an eye by itself, beta beside what both "
+        "show. The interval draws patients.",
         markup=False,
     )
 
 
 def _cells(row: dict[str, Any]) -> list[str]:
-    counts = [str(row["n"]), str(row["patients"])]
     if not row["n"]:
-        return [*counts, *["–"] * 5]
+        return ["0", *["–"] * 5]
     interval = "–" if row["interval"] is None else "{:+.3f} to {:+.3f}".format(*row["interval"])
     means = [f"{row['affected']:.3f}", f"{row['fellow']:.3f}", f"{row['difference']:+.3f}"]
-    return [*counts, *means, interval, f"{row['larger']:.0%}"]
+    return [str(row["n"]), *means, interval, f"{row['larger']:.0%}"]
