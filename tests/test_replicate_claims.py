@@ -102,7 +102,7 @@ def test_tables_stay_within_their_width_and_tell_what_was_not_run(tmp_path: Path
         "not supported",
         "undecided",
         "not run yet",
-        "one run each",
+        "one each",
         "x-f0-s0 failed",
         "later",
     ):

@@ -9,10 +9,11 @@ from typing import Any
 
 from eyeground.errors import DataError
 from eyeground.files import write_text
-from eyeground.metrics.compare_words import NAMES
 from eyeground.runs.replicate.claims import NOT_RUN, SUPPORTED
 
 WIDTH = 120
+BY = {"macro_auc": "AUC", "macro_ap": "AP", "final": "final"}
+VISITS = {"all": "", "one_label": ", 1", "several_labels": ", 2+"}
 Found = Mapping[str, Any]
 
 
@@ -81,20 +82,32 @@ def _systems(found: Found) -> str:
 def _claims(claims: Sequence[Found]) -> str:
     if not claims:
         return ""
-    rows = ["| # | more | less | difference (95 %) | p | folds x seeds | verdict |", "|---:|---|---|---|---:|---|---|"]
+    rows = [
+        "| # | more | less | by | difference (95 %) | p | folds x seeds | verdict |",
+        "|---:|---|---|---|---|---:|---|---|",
+    ]
     for number, one in enumerate(claims, start=1):
-        ran = one["verdict"] != NOT_RUN
+        if one["verdict"] == NOT_RUN:
+            continue
         cells = [
             str(number),
             one["better"],
             one["worse"],
+            _by(one),
             _difference(one),
-            _p(one.get("p")) if ran else "",
-            _runs(one) if ran else "",
+            _p(one.get("p")),
+            _runs(one),
             f"**{one['verdict']}**" if one["verdict"] == SUPPORTED else one["verdict"],
         ]
         rows.append(f"| {' | '.join(cells)} |")
-    return "\n".join(rows) + "\n\n" + wrapped(tally(claims))
+    table = ["\n".join(rows)] if len(rows) > 2 else []
+    note = "AUC, AP: macro means, final: the challenge's score; 1, 2+: on visits with so many labels. "
+    return "\n\n".join([*table, wrapped((note if table else "") + tally(claims))])
+
+
+def _by(claim: Found) -> str:
+    """What a claim is measured by, and on which visits, shortly."""
+    return BY[claim["measure"]] + VISITS[claim["visits"]]
 
 
 def tally(claims: Sequence[Found]) -> str:
@@ -108,17 +121,20 @@ def tally(claims: Sequence[Found]) -> str:
 
 
 def _texts(claims: Sequence[Found]) -> str:
-    """What each number of the table claims, by paper."""
-    lines: list[str] = []
-    paper = ""
+    """What each number of the table claims, by paper; numbers of one sentence together."""
+    said: dict[tuple[str, str, str], list[tuple[int, Found]]] = {}
     for number, one in enumerate(claims, start=1):
-        if one["paper"] != paper:
-            paper = one["paper"]
+        said.setdefault((one["paper"], one["text"], one["source"]), []).append((number, one))
+    lines: list[str] = []
+    before = ""
+    for (paper, text, source), same in said.items():
+        if paper != before:
+            before = paper
             lines += ["", f"**{paper}**", ""]
-        by = [] if one["measure"] == "macro_auc" else [f"by {NAMES[one['measure']]}"]
-        by += [] if one["visits"] == "all" else [f"on visits of {one['visits'].replace('_', ' ')}"]
-        source = f" ({one['source']})" if one["source"] else ""
-        lines.append(wrapped(f"- {number}: {one['text']}{', ' + ', '.join(by) if by else ''}{source}", "  "))
+        left = [f"{number} ({one['better']}, {one['worse']})" for number, one in same if one["verdict"] == NOT_RUN]
+        told = f" Not run yet: {'; '.join(left)}." if left else ""
+        numbers = ", ".join(str(number) for number, _ in same)
+        lines.append(wrapped(f"- {numbers}: {text}{f' ({source})' if source else ''}{told}", "  "))
     return "\n".join(lines).strip()
 
 
@@ -129,7 +145,7 @@ def wrapped(text: str, indent: str = "") -> str:
 
 def _runs(one: Found) -> str:
     if len(one["folds"]) * len(one["seeds"]) == 1:
-        return "one run each"
+        return "one each"
     return f"{len(one['folds'])} x {len(one['seeds'])}"
 
 
