@@ -101,8 +101,10 @@ def _claims(claims: Sequence[Found]) -> str:
         ]
         rows.append(f"| {' | '.join(cells)} |")
     table = ["\n".join(rows)] if len(rows) > 2 else []
-    note = "AUC, AP: macro means, final: the challenge's score; 1, 2+: on visits with so many labels. "
-    return "\n\n".join([*table, wrapped((note if table else "") + tally(claims))])
+    note = (
+        ["AUC, AP: macro means, final: the challenge's score; 1, 2+: on visits with so many labels."] if table else []
+    )
+    return "\n\n".join([*table, *note, wrapped(tally(claims))])
 
 
 def _by(claim: Found) -> str:
