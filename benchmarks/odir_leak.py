@@ -43,7 +43,8 @@ def main() -> None:
     if not (third / "duplicates.csv").is_file():
         take_a_third(whole, third)
     runs = {name: judged(commands, name, third, out, arguments.trunk_weights) for name in PROTOCOLS}
-    print(f"recorded in {record.write('odir_leak', {'commands': commands, 'runs': runs})}")
+    told = [command.replace(arguments.root, "odir5k") for command in commands]  # wherever the data lies here
+    print(f"recorded in {record.write('odir_leak', {'commands': told, 'runs': runs})}")
 
 
 def cohort(layout: str, root: str | Path) -> tuple[str, ...]:
