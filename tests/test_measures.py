@@ -13,6 +13,7 @@ import pytest
 import sklearn.metrics as reference
 from sklearn.calibration import calibration_curve
 
+from cells_made import case, eye_labels
 from eyeground.metrics.abstain import curve, doubt
 from eyeground.metrics.agreement import confusion, kappa
 from eyeground.metrics.averages import exact_match, weighted_mean
@@ -24,14 +25,6 @@ from eyeground.metrics.probability import brier, calibration_error, log_loss, re
 from eyeground.vocabulary import ODIR, Label, Vocabulary
 
 THREE = Vocabulary.multilabel("three", ("N", "X", "Y"))
-
-
-def case(n: int = 80, labels: int = 3, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Truth, known (everything) and probabilities with ties, some of them wrong."""
-    generator = np.random.default_rng(seed)
-    truth = (generator.random((n, labels)) < 0.35).astype(int)
-    score = np.clip(0.3 * truth + 0.7 * generator.random((n, labels)), 0.01, 0.99).round(2)
-    return truth, np.ones(truth.shape, bool), score
 
 
 # someone else's numbers
@@ -208,13 +201,6 @@ def same(one: Any, other: Any) -> None:
             same(a, b)
     else:
         assert one == (pytest.approx(other, abs=1e-12) if isinstance(one, float) else other)
-
-
-def eye_labels(truth: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Eye labels that give these visit labels: the disease in the left, the right or both."""
-    where = np.random.default_rng(seed).integers(0, 3, truth.shape)
-    eyes = np.stack([truth * (where != 0), truth * (where != 1)], axis=1)
-    return eyes, np.ones(eyes.shape, bool)
 
 
 def test_the_order_of_rows_does_not_matter() -> None:

@@ -258,3 +258,17 @@ def test_schedules() -> None:
     assert fill(Recipe, {"schedule": "cosine"}, "test").lr_at(0, 10, 1) == pytest.approx(1e-3)
     growing = Recipe(size=256, start_size=128, epochs=5)
     assert [growing.side_at(epoch) for epoch in range(5)] == [128, 128, 256, 256, 256]
+
+
+@pytest.mark.parametrize(
+    ("flags_", "word"),
+    [
+        ({"momentum": 0.5}, "--momentum"),
+        ({"warmup": 0.4, "schedule": "cosine"}, "--warmup"),
+        ({"step_epochs": 3}, "--step-epochs"),
+        ({"lr_decay": 0.5}, "--lr-decay"),
+    ],
+)
+def test_an_optimiser_flag_without_effect_is_refused(flags_: dict[str, Any], word: str) -> None:
+    with pytest.raises(UsageError, match=word):
+        fill(Recipe, flags_, "test")

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 
 from eyeground.cli.cohort_options import CohortSource
 from eyeground.cli.console import note, out, parse, print_json, track, warn
 from eyeground.cli.details import number
+from eyeground.cli.judged_options import JudgedOn
 from eyeground.cli.points import POINTS, look_at
 from eyeground.cli.tables import print_judgement
 from eyeground.runs.evaluate import OFFICIAL, Question, evaluate, save
-from eyeground.runs.groupings import Asked
+from eyeground.runs.groupings import Asked as Within
 from eyeground.runs.judged_page import write_page
 from eyeground.runs.machine import Place
 from eyeground.runs.model import load
-from eyeground.splits import Split
 
 FLAT = tyro.conf.arg(name="")
 
@@ -31,25 +31,18 @@ class Flags:
     bundle: Path
     """The trained model's folder."""
     source: Annotated[CohortSource, FLAT]
-    split: Path | None = None
-    """A split; default with --part: the bundle's own. Without both, every visit with an image is judged."""
-    part: Literal["train", "val", "test", "all"] | None = None
-    """Which part of the split; default test when a split is given."""
+    judged: Annotated[JudgedOn, FLAT] = field(default_factory=JudgedOn)
     both_eyes: bool = False
     """Only visits of which both eyes can be read."""
     map_thresholds: bool = False
     """Judge probabilities on which each label's frozen threshold is mapped to 0.5."""
-    other_cohort: bool = False
-    """Patient ids have nothing to do with those of the training data; photographs are still compared."""
-    allow_leaky: bool = False
-    """Go on where the split is of a leaky protocol; every number is stamped."""
     draws: int = 2000
     """Bootstrap draws over patients for the 95 % intervals; 0 leaves all intervals out."""
     points: tuple[str, ...] = POINTS
     """Operating points to tell for every label: threshold=X, sensitivity=X or specificity=X."""
     prevalence: float | None = None
     """Tell PPV and NPV at these points also for this share of ill patients, such as 0.05 for a screening."""
-    within: Annotated[Asked, FLAT] = field(default_factory=Asked)
+    within: Annotated[Within, FLAT] = field(default_factory=Within)
     out: Path | None = None
     """Also write evaluation.json, predictions.csv and report.html, the judgement with its plots, into this folder."""
     no_gallery: bool = False
@@ -64,11 +57,8 @@ def main(argv: Sequence[str]) -> int:
     look = look_at(flags.points, flags.prevalence, flags.draws)
     flags.within.check()
     model = load(flags.bundle, flags.place)
-    cohort = flags.source.read()
-    split = Split.load(flags.split) if flags.split else None
-    choices = flags.both_eyes, flags.map_thresholds, flags.other_cohort, flags.draws
-    question = Question(cohort, split, flags.part, *choices, look=look, allow_leaky=flags.allow_leaky)
-    question = replace(question, within=flags.within)
+    asked = flags.judged.of(flags.source.read())
+    question = Question(asked, flags.both_eyes, flags.map_thresholds, flags.draws, look, flags.within)
     answer = evaluate(model, question, flags.place, track, note)
     judgement = answer.judgement
     if flags.out:

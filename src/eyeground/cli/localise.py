@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import tyro
 from rich import box
@@ -13,13 +13,12 @@ from rich.table import Table
 
 from eyeground.cli.cohort_options import CohortSource
 from eyeground.cli.console import note, out, parse, print_json, track, warn
+from eyeground.cli.judged_options import JudgedOn
 from eyeground.files import disk_errors, write_json
 from eyeground.report.pointed import Spot, pointing_sheet
 from eyeground.runs.localise import Localisation, localise
 from eyeground.runs.machine import Place
 from eyeground.runs.model import load
-from eyeground.runs.unseen import Asked
-from eyeground.splits import Split
 
 FLAT = tyro.conf.arg(name="")
 SHOWN = 36
@@ -32,14 +31,7 @@ class Flags:
     bundle: Path
     """The trained model's folder."""
     source: Annotated[CohortSource, FLAT]
-    split: Path | None = None
-    """A split; default with --part: the bundle's own. Without both, every visit with an image."""
-    part: Literal["train", "val", "test", "all"] | None = None
-    """Which part of the split; default test when a split is given."""
-    other_cohort: bool = False
-    """Patient ids have nothing to do with those of the training data; photographs are still compared."""
-    allow_leaky: bool = False
-    """Go on where the split is of a leaky protocol; every number is stamped."""
+    judged: Annotated[JudgedOn, FLAT] = field(default_factory=JudgedOn)
     out: Path | None = None
     """Also write localisation.json and pointing.png into this folder."""
     json: bool = False
@@ -51,9 +43,7 @@ def main(argv: Sequence[str]) -> int:
     """Runs the command; returns its exit code."""
     flags = parse(Flags, argv, "localise")
     model = load(flags.bundle, flags.place)
-    split = Split.load(flags.split) if flags.split else None
-    asked = Asked(flags.source.read(), split, flags.part, flags.other_cohort, flags.allow_leaky)
-    found = localise(model, asked, flags.place, track, note)
+    found = localise(model, flags.judged.of(flags.source.read()), flags.place, track, note)
     if flags.out:
         with disk_errors(flags.out):
             write_json(flags.out / "localisation.json", found.record)

@@ -16,16 +16,16 @@ POOLED = (("kappa", "kappa"), ("f1", "F1 (cell accuracy)"), ("auc", "AUC (pooled
 MACRO = (("macro_auc", "macro AUC"), ("macro_ap", "macro AP"))
 CELLS = (
     ("micro_ap", "AP (pooled)"),
-    ("micro_precision", "precision (pooled)"),
-    ("micro_recall", "recall (pooled)"),
-    ("micro_f1", "F1+ (pooled)"),
+    ("micro_precision", "precision at cuts"),
+    ("micro_recall", "recall at cuts"),
+    ("micro_f1", "F1+ at cuts"),
     ("exact_match", "exact match"),
     ("brier", "Brier score"),
     ("log_loss", "log loss"),
     ("ece", "calibration error"),
 )
 CLOSER = (
-    "ECE: calibration error. harm.: harmonic mean of sensitivity and specificity. F1+: F1 of the positive cells.",
+    "ECE: calibration error. harm.: harmonic mean of sensitivity and specificity. F1+: F1 of positive cells, at 0.5.",
     "exact: visits with every call right. Thresholds of operating points are found on these same visits: optimistic.",
     "Certain is a visit whose calls are right with a high chance, by the probabilities, in the mean over labels.",
 )
@@ -62,7 +62,7 @@ def print_judgement(judgement: dict[str, Any], title: str = "", console: Console
     positive = number(judgement["f1_positive"])
     lines = [
         "kappa, F1, AUC and final are the challenge's: all cells pooled, called when strictly above 0.5.",
-        f"Its F1 is cell accuracy; the F1 of the positive cells is {positive}.",
+        f"Its F1 is cell accuracy; F1+, F1 of the positive cells, is {positive} at 0.5. At cuts: at the labels' own.",
         f"Means are over {judgement['macro_n']} of {len(judgement['per_class'])} labels; wtd. counts each as often as "
         "it has a positive. – is undefined.",
         *_left_out(judgement.get("intervals")),

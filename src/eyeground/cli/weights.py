@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import tyro
 from rich import box
@@ -13,13 +13,12 @@ from rich.table import Table
 
 from eyeground.cli.cohort_options import CohortSource
 from eyeground.cli.console import note, out, parse, print_json, track, warn
+from eyeground.cli.judged_options import JudgedOn
 from eyeground.errors import UsageError
 from eyeground.metrics.resample import Plan
 from eyeground.runs.machine import Place
 from eyeground.runs.model import load
-from eyeground.runs.unseen import Asked
 from eyeground.runs.weights import LEVELS, weigh, write_weights
-from eyeground.splits import Split
 
 FLAT = tyro.conf.arg(name="")
 
@@ -31,14 +30,7 @@ class Flags:
     bundle: Path
     """The trained model's folder."""
     source: Annotated[CohortSource, FLAT]
-    split: Path | None = None
-    """A split; default with --part: the bundle's own. Without both, every visit with an image."""
-    part: Literal["train", "val", "test", "all"] | None = None
-    """Which part of the split; default test when a split is given."""
-    other_cohort: bool = False
-    """Patient ids have nothing to do with those of the training data; photographs are still compared."""
-    allow_leaky: bool = False
-    """Go on where the split is of a leaky protocol; every number is stamped."""
+    judged: Annotated[JudgedOn, FLAT] = field(default_factory=JudgedOn)
     draws: int = 2000
     """Bootstrap draws over patients for the 95 % interval; 0 leaves it out."""
     out: Path | None = None
@@ -54,9 +46,7 @@ def main(argv: Sequence[str]) -> int:
     if flags.draws < 0:
         raise UsageError(f"--draws must not be negative, not {flags.draws}; 0 leaves the interval out")
     model = load(flags.bundle, flags.place)
-    split = Split.load(flags.split) if flags.split else None
-    asked = Asked(flags.source.read(), split, flags.part, flags.other_cohort, flags.allow_leaky)
-    found = weigh(model, asked, Plan(flags.draws), flags.place, track, note)
+    found = weigh(model, flags.judged.of(flags.source.read()), Plan(flags.draws), flags.place, track, note)
     if flags.out:
         write_weights(flags.out, found)
     if "stamp" in found.record["leak_audit"]:

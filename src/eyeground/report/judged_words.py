@@ -38,9 +38,9 @@ HEADLINES = (
         "All cells, and whole visits",
         (
             ("micro_ap", "average precision, pooled"),
-            ("micro_precision", "precision of all calls"),
-            ("micro_recall", "recall of all positive cells"),
-            ("micro_f1", "F1 of the positive cells"),
+            ("micro_precision", "precision at the thresholds"),
+            ("micro_recall", "recall at the thresholds"),
+            ("micro_f1", "F1 at the thresholds"),
             ("exact_match", "every call right"),
             ("brier", "Brier score"),
             ("log_loss", "log loss"),

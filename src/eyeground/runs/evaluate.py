@@ -22,7 +22,7 @@ from eyeground.metrics.mistakes import Sheet
 from eyeground.metrics.predictions import write_predictions
 from eyeground.metrics.thresholds import map_to_half
 from eyeground.progress import Track
-from eyeground.records import Cohort, Visit, label_arrays
+from eyeground.records import Visit, label_arrays
 from eyeground.runs.bundle import Bundle
 from eyeground.runs.data import Pairs, one_eyed, prepare_visits
 from eyeground.runs.groupings import Asked as Within
@@ -30,7 +30,6 @@ from eyeground.runs.groupings import Judged, of_visits
 from eyeground.runs.machine import Place
 from eyeground.runs.model import Model
 from eyeground.runs.unseen import Asked, choose
-from eyeground.splits import Split
 
 OFFICIAL = ("kappa", "f1", "auc", "final", "macro_auc", "macro_ap")
 
@@ -39,20 +38,15 @@ OFFICIAL = ("kappa", "f1", "auc", "final", "macro_auc", "macro_ap")
 class Question:
     """What is judged on what.
 
-    Without `split` and `part` every visit with an image is judged; with one of them the missing other is the bundle's
-    own split, or its test part. `other_cohort`: patient ids here have nothing to do with those of the training data.
-    `draws` are the bootstrap's, 0 for no intervals; `look` has the operating points to tell, `within` the groups.
+    `asked` says which visits. `draws` are the bootstrap's, 0 for no intervals; `look` has the operating points to tell,
+    `within` the groups.
     """
 
-    cohort: Cohort
-    split: Split | None = None
-    part: str | None = None
+    asked: Asked
     both_eyes: bool = False
     map_thresholds: bool = False
-    other_cohort: bool = False
     draws: int = 2000
     look: Look = field(default_factory=Look)
-    allow_leaky: bool = False
     within: Within = field(default_factory=Within)
 
 
@@ -78,9 +72,8 @@ def evaluate(model: Model, question: Question, place: Place, track: Track, say: 
         LeakError: a judged patient or photograph was in training (unless the part asked for is training itself).
         DataError: another vocabulary, no visits left, nothing readable.
     """
-    bundle, cohort = model.bundle, question.cohort
-    asked = Asked(cohort, question.split, question.part, question.other_cohort, question.allow_leaky)
-    unseen = choose(bundle, asked, place.workers, track, say)
+    bundle, cohort = model.bundle, question.asked.cohort
+    unseen = choose(bundle, question.asked, place.workers, track, say)
     split, part = unseen.split, unseen.part
     prepared = prepare_visits(unseen.visits, bundle.preprocessing, place.cache_path(), place.workers, track)
     for text in prepared.unreadable:

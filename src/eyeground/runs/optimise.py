@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from eyeground.errors import UsageError
+from eyeground.settings import refuse_idle
 
 Schedule = Literal["one_cycle", "cosine", "poly", "step", "inverse", "constant"]
 
@@ -37,6 +38,17 @@ class Optimisation:
     """Decay of schedule inverse, per step."""
     weight_decay: float = 0.02
     """On weights of two or more dimensions only; biases and normalisation are left alone."""
+
+    def check_optimisation(self) -> None:
+        """Raises `UsageError` for values that would have no effect."""
+        for name, mine, others in (
+            ("momentum", self.optimizer == "sgd", f"--optimizer {self.optimizer}"),
+            ("warmup", self.schedule == "one_cycle", f"--schedule {self.schedule}"),
+            ("step_epochs", self.schedule == "step", f"--schedule {self.schedule}"),
+            ("lr_decay", self.schedule == "inverse", f"--schedule {self.schedule}"),
+        ):
+            if not mine:
+                refuse_idle(self, [name], others)
 
     def lr_at(self, step: int, steps: int, epochs: int) -> float:
         """Learning rate of a step (0-based) of `steps` in all, which make `epochs` epochs."""

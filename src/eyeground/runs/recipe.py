@@ -46,6 +46,7 @@ class Recipe(Sampling, Optimisation, Mixing, Augmentation):
         self.check_balance()
         self.check_curriculum()
         self.check_mixing()
+        self.check_optimisation()
         for name, low in (("size", 32), ("epochs", 1), ("batch_size", 1), ("step_epochs", 1)):
             if getattr(self, name) < low:
                 raise UsageError(f"--{name.replace('_', '-')} must be at least {low}, not {getattr(self, name)}")
