@@ -33,7 +33,11 @@ class Flag:
 
 @dataclass(frozen=True)
 class Eye:
-    """One listed eye of a visit. `path` is None when the listed file is not there."""
+    """One listed eye of a visit. `path` is None when the listed file is not there.
+
+    `side_known` is False where the publishers do not tell which eye was photographed: then `side` is only the place
+    that the photograph takes. `grades` are the raw grades as published, such as ("dr", 3), for the endpoints made of them.
+    """
 
     side: Side
     file: str
@@ -41,6 +45,8 @@ class Eye:
     labels: tuple[State, ...]
     keywords: tuple[str, ...] = ()
     flags: tuple[Flag, ...] = ()
+    side_known: bool = True
+    grades: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,10 @@ LAYOUTS: dict[str, tuple[str, str]] = {
     "odir": ("the ODIR-2019 challenge's workbook and image folder", "eyeground.cohorts.odir"),
     "odir-release": ("OIA-ODIR: training, off-site and on-site folders", "eyeground.cohorts.odir_release"),
     "odir-kaggle": ("Kaggle's full_df.csv and its image folder", "eyeground.cohorts.odir_kaggle"),
+    "idrid": (
+        "IDRiD, part B: graded photographs (DR 0 to 4, risk of macular oedema 0 to 2)",
+        "eyeground.cohorts.idrid",
+    ),
     "folder": ("your own photographs with a cohort.csv", "eyeground.cohorts.folder"),
 }
 """Layout name to its one-line description and the module that reads it."""
