@@ -6,18 +6,20 @@ feature map F (K, h, w). A 1×1 convolution turns it into one evidence map per l
 | equation | here |
 |---|---|
 | e[c, i, j] = w[c] · F[:, i, j] + b[c] | `PairNet.evidence` |
-| eye logit z[c] = mean over i, j of e[c, i, j] | `PairNet.forward` |
+| eye logit z[c] = mean over i, j of e[c, i, j], or another pooling | `nets.pooling.POOLINGS` |
 | visit logit = fusion of eye logits (mean, max, noisy_or) | `nets.fusion.LOGIT_FUSIONS` |
 | visit logit = v · fusion(GAP F_left, GAP F_right) + d (sum, gated, ...) | `nets.fusion_features.FEATURE_FUSIONS` |
 | loss = α · BCE(eye logits, eye labels) + β · BCE(visit logit, visit labels), known cells only | `loss` |
 
-The maps explain the *eye* logits exactly: they are linear in the features and pooled by a mean. In: `Batch`. Out:
+The maps explain the *eye* logits exactly: they are linear in the features and pooled by a mean (what another pooling
+promises, `maps` tells). In: `Batch`. Out:
 `Output` with visit logits (B, C), eye logits (B, E, C), evidence (B, E, C, h, w); eyes not seen hold NaN.
 A missing fellow eye is never run through the trunk.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -30,7 +32,9 @@ from eyeground.losses.masked import asymmetric, binary_cross_entropy
 from eyeground.nets.eyes import per_eye_each
 from eyeground.nets.fusion import LOGIT_FUSIONS
 from eyeground.nets.fusion_features import FEATURE_FUSIONS
+from eyeground.nets.pooling import POOLINGS, PoolingOptions
 from eyeground.nets.trunk import make_trunk
+from eyeground.settings import refuse_idle
 from eyeground.vocabulary import Vocabulary
 
 OfLogits = Literal["mean", "max", "noisy_or"]
@@ -66,6 +70,14 @@ class Config:
     """Strides of the trunk's stages that are read, such as 8 16, for finer maps; none is its last (mostly 32)."""
     fusion: Literal[OfLogits, OfFeatures] = "max"
     """How two eyes become one visit: of eye logits (mean, max, noisy_or) or of features (all others)."""
+    pooling: Literal["gap", "gmp", "lse", "cwp", "mil", "topk"] = "gap"
+    """How an eye's map becomes its logit: mean, maximum, log-sum-exp, confidence weights, attention, strongest part."""
+    pooling_gamma: float = 5.0
+    """Sharpness of --pooling lse, over 0: towards 0 it is the mean, without bound the maximum."""
+    pooling_learned: bool = False
+    """Sharpness of --pooling lse is learned for each label, from --pooling-gamma on."""
+    pooling_part: float = 0.1
+    """Part of the map's elements, the strongest, that --pooling topk takes the mean of."""
     dropout: float = 0.1
     """Part of the feature channels dropped in training, for a whole eye at a time."""
     eye_weight: float = 1.0
@@ -80,6 +92,14 @@ class Config:
     def __post_init__(self) -> None:
         if not 0 <= self.dropout < 1:
             raise UsageError(f"--dropout must be in [0, 1), not {self.dropout}")
+        if self.pooling != "lse":
+            refuse_idle(self, ("pooling_gamma", "pooling_learned"), f"--pooling {self.pooling}")
+        if self.pooling != "topk":
+            refuse_idle(self, ("pooling_part",), f"--pooling {self.pooling}")
+        if not 0 < self.pooling_gamma < math.inf:
+            raise UsageError(f"--pooling-gamma must be a positive number, not {self.pooling_gamma}")
+        if not 0 < self.pooling_part <= 1:
+            raise UsageError(f"--pooling-part must be in (0, 1], not {self.pooling_part}")
         if self.loss == "asymmetric" and self.pos_weight != "none":
             raise UsageError("--pos-weight balanced has no part in the asymmetric loss; use one of the two")
         if min(self.eye_weight, self.visit_weight) < 0 or self.eye_weight + self.visit_weight == 0:
@@ -98,6 +118,8 @@ class PairNet(nn.Module):
         channels, labels = self.trunk.channels, len(vocabulary)
         self.dropout = nn.Dropout2d(config.dropout)
         self.evidence = nn.Conv2d(channels, labels, kernel_size=1)
+        options = PoolingOptions(channels, labels, config.pooling_gamma, config.pooling_learned, config.pooling_part)
+        self.pooling = POOLINGS[config.pooling](options)
         self.logit_fusion = LOGIT_FUSIONS.get(config.fusion)
         self.feature_fusion: nn.Module | None = None
         if config.fusion in FEATURE_FUSIONS:
@@ -110,8 +132,7 @@ class PairNet(nn.Module):
 
     def forward(self, batch: Batch) -> Output:
         seen = batch.seen  # (B, E)
-        maps, pooled = per_eye_each(self._eye, batch.fundus, seen)  # (B, E, C, h, w), (B, E, K)
-        eye_logits = maps.mean((3, 4))  # (B, E, C)
+        eye_logits, maps, pooled = per_eye_each(self._eye, batch.fundus, seen)  # (B, E, C), (B, E, C, h, w), (B, E, K)
         if self.feature_fusion is not None:
             visit_logits = self.visit_head(self.feature_fusion(pooled, seen))
         else:
@@ -119,9 +140,10 @@ class PairNet(nn.Module):
             visit_logits = self.logit_fusion(eye_logits, seen, self.every)
         return Output(visit_logits, eye_logits, maps)
 
-    def _eye(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+    def _eye(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         features = self.dropout(self.trunk(pixels))  # (n, K, h, w)
-        return self.evidence(features).float(), features.float().mean((2, 3))
+        logits, maps = self.pooling(self.evidence(features).float(), features)
+        return logits, maps, features.float().mean((2, 3))
 
 
 def build(config: Config, vocabulary: Vocabulary, size: int) -> PairNet:
@@ -138,7 +160,7 @@ def start(model: PairNet, config: Config, labels: Tensor, known: Tensor) -> None
     present = (labels * known).sum(0) + 1
     absent = ((1 - labels) * known).sum(0) + 1
     with torch.no_grad():
-        nn.init.normal_(model.evidence.weight, std=0.01)
+        nn.init.normal_(model.evidence.weight, std=0.01 if model.pooling.uniform else 0.001)  # a maximum sits above
         assert model.evidence.bias is not None
         model.evidence.bias.copy_(torch.log(present / absent))
         if model.feature_fusion is not None:
@@ -171,7 +193,6 @@ def swap(config: Config) -> Literal["same", "differs"]:
 
 def maps(config: Config) -> str:
     """What the evidence maps explain, for the reading and the report."""
-    exact = "Each map explains its eye's score exactly: its mean is the eye's logit."
     own = "The visit's score comes from its own reading of {}; the maps do not explain it."
     apart = f"{own} A visit with one eye gets the same score whatever this eye shows."
     visit = {
@@ -191,4 +212,4 @@ def maps(config: Config) -> str:
         "product": "The visit's score comes from the product of both eyes' features; no exact map of it exists.",
         "bilinear": "The visit's score comes from products of both eyes' features; no exact map of it exists.",
     }
-    return f"{exact} {visit[config.fusion]}"
+    return f"{POOLINGS[config.pooling].promise} {visit[config.fusion]}"
