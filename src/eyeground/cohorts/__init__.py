@@ -19,6 +19,10 @@ LAYOUTS: dict[str, tuple[str, str]] = {
         "IDRiD, part B: graded photographs (DR 0 to 4, risk of macular oedema 0 to 2)",
         "eyeground.cohorts.idrid",
     ),
+    "idrid-lesions": (
+        "IDRiD, part A: photographs with masks of four lesion types and the optic disc",
+        "eyeground.cohorts.idrid_lesions",
+    ),
     "folder": ("your own photographs with a cohort.csv", "eyeground.cohorts.folder"),
 }
 """Layout name to its one-line description and the module that reads it."""
