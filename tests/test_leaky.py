@@ -186,7 +186,7 @@ def test_flags_that_contradict_each_other(made_cohort: Path, tmp_path: Path) -> 
         run([*words, *out, "--protocol", "odir-3fold", "--folds", "3", "--val-share", "0.1"])
     with pytest.raises(UsageError, match="--out is missing"):
         run([*words, "--protocol", "odir-3fold"])
-    with pytest.raises(UsageError, match="--verify takes protocol, seed and listed duplicates from the split itself"):
+    with pytest.raises(UsageError, match="--verify takes all that says how to split from the split itself"):
         run([*words, *out, "--verify", "split.json"])
 
 

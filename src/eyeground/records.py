@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -36,7 +36,7 @@ class Eye:
     """One listed eye of a visit. `path` is None when the listed file is not there.
 
     `side_known` is False where the publishers do not tell which eye was photographed: then `side` is only the place
-    that the photograph takes. `grades` are the raw grades as published, such as ("dr", 3), for the endpoints made of them.
+    that the photograph takes. `grades` are the raw grades as published, such as ("dr", 3), of which endpoints are made.
     """
 
     side: Side
@@ -99,6 +99,10 @@ class Cohort:
 
     def __len__(self) -> int:
         return len(self.visits)
+
+    def without(self, ids: Collection[str]) -> Cohort:
+        """The cohort without these visits."""
+        return replace(self, visits=tuple(visit for visit in self.visits if visit.id not in ids))
 
     def with_images(self) -> tuple[Visit, ...]:
         """The visits with at least one eye on disk, in cohort order."""

@@ -75,7 +75,8 @@ class Split:
 
     `duplicates` are the pairs of photographs that were found, as `leaks.Pair.to_dict` tells them; they made groups,
     unless the protocol keeps nothing together. `hash` is the SHA-256 of the assignment alone, so that the same split
-    has the same hash on every machine. `made_with` names the versions that found the duplicates.
+    has the same hash on every machine. `made_with` names the versions that found the duplicates. `kept_out` are visits
+    that belong to no part, since another cohort is judged on their photographs.
     """
 
     layout: str
@@ -89,6 +90,7 @@ class Split:
     protocol: Protocol
     duplicates: tuple[dict[str, Any], ...] = ()
     made_with: dict[str, str] = field(default_factory=dict, compare=False)
+    kept_out: tuple[str, ...] = ()
 
     def fold(self, number: int) -> Parts:
         """One fold's parts. Raises `UsageError` when there is no such fold."""
@@ -130,6 +132,7 @@ class Split:
                 f"the split names {len(strange)} visits that {cohort.root} does not have ({', '.join(strange[:3])}); "
                 "use the cohort it was made for, or make a new split"
             )
+        known |= set(self.kept_out)
         return tuple(visit.id for visit in cohort.with_images() if visit.id not in known)
 
     def save(self, path: Path) -> None:
@@ -337,7 +340,11 @@ def _to_text(split: Split) -> str:
     }
     if split.protocol.leaky:
         about["stamps"] = [split.stamp(number) for number in range(len(split.folds))]
-    about["photographs_hash"] = digest([prints, found, protocol, split.made_with])
+    rest = [prints, found, protocol, split.made_with]
+    if split.kept_out:
+        about["kept_out"] = list(split.kept_out)
+        rest.append(about["kept_out"])
+    about["photographs_hash"] = digest(rest)
     head = json.dumps(core | {"version": VERSION} | about, ensure_ascii=False, indent=1)
     lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in prints)
     return f'{head[:-2]},\n "fingerprints": [\n{lines}\n]}}\n'
@@ -358,7 +365,7 @@ def _from_text(path: Path) -> Split:
         found = tuple(data["duplicates"])
         rest = [data["fingerprints"], data["duplicates"]]
         if data["version"] > 1:
-            rest += [data["protocol"], data["made_with"]]
+            rest += [data["protocol"], data["made_with"], *([data["kept_out"]] if "kept_out" in data else [])]
         whole = digest(core) == data["hash"] and digest(rest) == data["photographs_hash"]
         if whole:
             protocol, whole = _protocol(data, str(path))
@@ -370,8 +377,9 @@ def _from_text(path: Path) -> Split:
         raise DataError(f"{path} is no split; make one with eyeground cohort split ({error})") from error
     if not whole:
         raise DataError(f"{path} was altered after it was made (its hash does not fit); make it again")
-    made_with = data.get("made_with", {})
-    return Split(data["layout"], codes, scheme, seed, folds, groups, prints, data["hash"], protocol, found, made_with)
+    made_with, kept_out = data.get("made_with", {}), tuple(data.get("kept_out", ()))
+    told = (data["hash"], protocol, found, made_with, kept_out)
+    return Split(data["layout"], codes, scheme, seed, folds, groups, prints, *told)
 
 
 def _protocol(data: Mapping[str, Any], where: str) -> tuple[Protocol, bool]:

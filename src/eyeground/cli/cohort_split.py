@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from rich.table import Table
 from eyeground import leaks
 from eyeground.cli.cohort_options import CohortSource
 from eyeground.cli.console import out, parse, print_json, track, warn
+from eyeground.cohorts import read_cohort
 from eyeground.cohorts.known import read_known_duplicates
 from eyeground.errors import UsageError
 from eyeground.leaks import Fingerprint, Pair
@@ -50,6 +51,10 @@ class MakeSplit:
     """Share of all visits for validation (thresholds, calibration, early stopping). Default 0.1."""
     known_duplicates: Path | None = None
     """CSV of duplicates known beforehand: patient_id, eye, neardup_group, identical_group."""
+    keep_out_layout: str | None = None
+    """Layout of another cohort that models will be judged on, such as idrid-lesions; with --keep-out-root."""
+    keep_out_root: Path | None = None
+    """Its folder. Visits here that share a photograph with it (or may) belong to no part, nor do their duplicates."""
     json: bool = False
     """Print one JSON object and nothing else."""
     workers: int = 2
@@ -67,7 +72,11 @@ def main(argv: Sequence[str]) -> int:
         protocol.require_layout(cohort.layout)
         cohort = protocol.view(cohort)
     prints, pairs = _photographs(config, cohort)
-    split = make_split(cohort, prints, protocol or scheme, config.seed, pairs)
+    out_of_it = _keep_out(config, prints, pairs)
+    prints = tuple(one for one in prints if one.visit not in out_of_it)
+    pairs = [pair for pair in pairs if not {pair.a.visit, pair.b.visit} & set(out_of_it)]
+    split = make_split(cohort.without(out_of_it), prints, protocol or scheme, config.seed, pairs)
+    split = replace(split, kept_out=out_of_it)
     assert config.out is not None
     split.save(config.out)
     for stamp in filter(None, map(split.stamp, range(len(split.folds)))):
@@ -122,13 +131,33 @@ def _photographs(config: MakeSplit, cohort: Cohort) -> tuple[tuple[Fingerprint, 
     return prints, pairs
 
 
+def _keep_out(config: MakeSplit, prints: Sequence[Fingerprint], pairs: Sequence[Pair]) -> tuple[str, ...]:
+    """Visits that share a photograph with the cohort to be kept out, and those that stay together with them."""
+    if config.keep_out_layout is None or config.keep_out_root is None:
+        if config.keep_out_layout or config.keep_out_root:
+            raise UsageError("--keep-out-layout and --keep-out-root belong together: give both")
+        return ()
+    other = read_cohort(config.keep_out_layout, config.keep_out_root)
+    theirs = leaks.fingerprints(other.visits, config.workers, track)
+    shared = leaks.find_duplicates(prints, theirs, suspects=True, track=track)
+    group = leaks.groups(prints, pairs)
+    found = {group[pair.a.visit] for pair in shared}  # a is ours, b theirs
+    gone = tuple(dict.fromkeys(one.visit for one in prints if group[one.visit] in found))
+    if not gone:
+        warn(f"no photograph here is one of {config.keep_out_root}: nothing is kept out")
+    return gone
+
+
 def _verify(config: MakeSplit, path: Path) -> int:
     """Makes a split again and prints what differs; 2 when anything does."""
-    names = ("out", "protocol", "known_duplicates", "folds", "test_share", "val_share")
+    names = (
+        *("out", "protocol", "known_duplicates", "folds", "test_share", "val_share"),
+        *("keep_out_layout", "keep_out_root"),
+    )
     given = [f"--{name.replace('_', '-')}" for name in names if getattr(config, name) is not None]
     if config.seed or given:
         told = ", ".join([*given, *(["--seed"] if config.seed else [])])
-        raise UsageError(f"--verify takes protocol, seed and listed duplicates from the split itself; leave out {told}")
+        raise UsageError(f"--verify takes all that says how to split from the split itself; leave out {told}")
     split = Split.load(path)
     split.protocol.require_allowed(config.allow_leaky, str(path))
     cohort = split.protocol.view(config.source.read())
@@ -177,6 +206,7 @@ def summary(split: Split, cohort: Cohort) -> dict[str, Any]:
         "visits": len(split.folds[0].part("all")),
         "groups": [list(group) for group in split.groups],
         "duplicates": list(split.duplicates),
+        "kept_out": list(split.kept_out),
         "folds": folds,
     }
 
@@ -205,3 +235,6 @@ def _show(split: Split, cohort: Cohort, pairs: Sequence[Pair]) -> None:
         out.print(f"  {', '.join(group)}", markup=False)
     if not split.groups:
         out.print("  none")
+    if split.kept_out:
+        text = f"{len(split.kept_out)} visits belong to no part, for their photographs are kept out:"
+        out.print(f"{text} {', '.join(split.kept_out)}", markup=False)

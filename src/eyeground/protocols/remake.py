@@ -41,7 +41,7 @@ def remake(split: Split, cohort: Cohort, prints: Sequence[Fingerprint], found: S
 
     Args:
         split: the split to verify.
-        cohort: as the split's protocol views it.
+        cohort: as the split's protocol views it; visits that the split keeps out are left out here too.
         prints: fingerprints of the photographs that are here.
         found: duplicates looked for here; pairs that somebody listed (`known`) are taken from the split.
 
@@ -51,6 +51,9 @@ def remake(split: Split, cohort: Cohort, prints: Sequence[Fingerprint], found: S
         `moved` (visits in another part, made anew from what is here), `hash` of the split made anew, `differences` in
         sentences, `made_with` there and here.
     """
+    cohort = cohort.without(split.kept_out)
+    prints = [one for one in prints if one.visit not in split.kept_out]
+    found = [pair for pair in found if not {pair.a.visit, pair.b.visit} & set(split.kept_out)]
     listed = [pair for pair in stored_pairs(split, prints) if pair.kind == "known"]
     new = make_split(cohort, prints, split.protocol, split.seed, [*found, *listed])
     photographs = _photographs(split.fingerprints, prints)
