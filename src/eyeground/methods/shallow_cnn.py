@@ -99,14 +99,18 @@ class ShallowCnn(nn.Module):
             eye_logits = evidence.mean((3, 4))
         return Output(max_logits(eye_logits, batch.seen, self.every), eye_logits, evidence)
 
+    def centred(self, pixels: Tensor) -> Tensor:
+        """Pixels in [0, 1] as the convolutions take them, in [-1, 1]."""
+        return 2 * pixels - 1
+
     def _dense(self, pixels: Tensor) -> Tensor:
         assert self.dense is not None
-        logits: Tensor = self.dense(self.stages(2 * pixels - 1).flatten(1))
+        logits: Tensor = self.dense(self.stages(self.centred(pixels)).flatten(1))
         return logits.float()
 
     def _evidence(self, pixels: Tensor) -> Tensor:
         assert self.evidence is not None
-        evidence: Tensor = self.evidence(self.stages(2 * pixels - 1))
+        evidence: Tensor = self.evidence(self.stages(self.centred(pixels)))
         return evidence.float()
 
 
