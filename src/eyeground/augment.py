@@ -26,6 +26,8 @@ class Augmentation:
     """Largest rotation, degrees either way."""
     zoom: float = 0.12
     """Largest relative change of scale, either way."""
+    stretch: bool = False
+    """Draw `zoom` for width and height apart."""
     shift: float = 0.04
     """Largest shift, as a part of the picture's side."""
     brightness: float = 0.15
@@ -34,6 +36,13 @@ class Augmentation:
     """Largest relative change of contrast about the photograph's mean."""
     saturation: float = 0.15
     """Largest relative change of colour saturation."""
+    channel_contrast: float = 0.0
+    """Largest relative change of each channel's own contrast: 0.5 is a factor between 1/1.5 and 1.5."""
+    colour_noise: float = 0.0
+    """Standard deviation of a shift of all colours along the principal axes of the photograph's own, as a part of their
+    deviation along each (after Krizhevsky et al., NeurIPS 2012)."""
+    outside: float = 0.0
+    """Level in [0, 1] of what comes into sight from outside the picture: 0.5 after --enhance graham or background."""
     laterality: Laterality = "swap"
     """swap: half of the visits are mirrored and their eyes exchanged; canonical: right eyes mirrored; keep: neither."""
 
@@ -41,7 +50,9 @@ class Augmentation:
 @dataclass(frozen=True)
 class Draws:
     """What was drawn for B visits: mirrored bool (B,); per eye (B, E): angle in radians, zoom as a factor,
-    shift (B, E, 2) as a part of the side, brightness, contrast and saturation as factors."""
+    shift (B, E, 2) as a part of the side, brightness, contrast and saturation as factors; stretch (B, E) is the
+    height's zoom by the width's, channels (B, E, 3) factors of contrast, noise (B, E, 3) in standard deviations;
+    `outside` (B, E) is not drawn, but the same for all."""
 
     mirrored: Tensor
     angle: Tensor
@@ -50,6 +61,10 @@ class Draws:
     brightness: Tensor
     contrast: Tensor
     saturation: Tensor
+    stretch: Tensor
+    channels: Tensor
+    noise: Tensor
+    outside: Tensor
 
 
 def draw(visits: int, settings: Augmentation, generator: torch.Generator) -> Draws:
@@ -59,7 +74,8 @@ def draw(visits: int, settings: Augmentation, generator: torch.Generator) -> Dra
         return (torch.rand(visits, 2, *shape, generator=generator) * 2 - 1) * limit
 
     coin = torch.rand(visits, generator=generator) < 0.5
-    return Draws(
+    still = torch.ones(visits, 2)
+    drawn = Draws(
         mirrored=coin if settings.laterality == "swap" else torch.zeros(visits, dtype=torch.bool),
         angle=torch.deg2rad(within(settings.rotate)),
         zoom=1 + within(settings.zoom),
@@ -67,7 +83,19 @@ def draw(visits: int, settings: Augmentation, generator: torch.Generator) -> Dra
         brightness=1 + within(settings.brightness),
         contrast=1 + within(settings.contrast),
         saturation=1 + within(settings.saturation),
+        stretch=still,
+        channels=still[..., None].repeat(1, 1, 3),
+        noise=torch.zeros(visits, 2, 3),
+        outside=settings.outside * still,
     )
+    if settings.stretch:  # drawn only where asked for, and last: all else stays as it was
+        drawn = replace(drawn, stretch=(1 + within(settings.zoom)) / drawn.zoom)
+    if settings.channel_contrast:
+        drawn = replace(drawn, channels=(1 + settings.channel_contrast) ** within(1.0, 3))
+    if settings.colour_noise:
+        normal = torch.randn(visits, 2, 3, generator=generator)
+        drawn = replace(drawn, noise=settings.colour_noise * normal)
+    return drawn
 
 
 def mirror(batch: Batch, which: Tensor) -> Batch:
@@ -108,17 +136,26 @@ def apply(batch: Batch, draws: Draws, size: int | None = None) -> Batch:
     def of_seen(values: Tensor) -> Tensor:
         return values.to(device)[seen]
 
-    pixels = _warp(pixels, of_seen(draws.angle), of_seen(draws.zoom), of_seen(draws.shift), size or pixels.shape[-1])
+    outside = of_seen(draws.outside).view(-1, 1, 1, 1) if draws.outside.any() else None
+    pixels = pixels if outside is None else pixels - outside
+    zoom = torch.stack([of_seen(draws.zoom), of_seen(draws.zoom * draws.stretch)], 1)
+    pixels = _warp(pixels, of_seen(draws.angle), zoom, of_seen(draws.shift), size or pixels.shape[-1])
+    pixels = pixels if outside is None else pixels + outside
     pixels = _colour(pixels, of_seen(draws.brightness), of_seen(draws.contrast), of_seen(draws.saturation))
+    if (draws.channels != 1).any() or draws.noise.any():
+        pixels = _channels(pixels, of_seen(draws.channels), of_seen(draws.noise))
     fundus = pixels.new_zeros((*seen.shape, *pixels.shape[1:]))
     fundus[seen] = pixels
     return replace(batch, fundus=fundus)
 
 
 def _warp(pixels: Tensor, angle: Tensor, zoom: Tensor, shift: Tensor, size: int) -> Tensor:
-    """Rotates, scales and shifts (n, 3, H, W) about the centre, bilinear, black outside, to (n, 3, size, size)."""
-    cos, sin = torch.cos(angle) / zoom, torch.sin(angle) / zoom
-    theta = torch.stack([torch.stack([cos, -sin, 2 * shift[:, 0]], 1), torch.stack([sin, cos, 2 * shift[:, 1]], 1)], 1)
+    """Rotates, scales by zoom (n, 2) (width, height) and shifts (n, 3, H, W) about the centre, bilinear, 0 outside, to
+    (n, 3, size, size)."""
+    cos, sin = torch.cos(angle)[:, None] / zoom, torch.sin(angle)[:, None] / zoom
+    across = torch.stack([cos[:, 0], -sin[:, 1], 2 * shift[:, 0]], 1)
+    down = torch.stack([sin[:, 0], cos[:, 1], 2 * shift[:, 1]], 1)
+    theta = torch.stack([across, down], 1)
     if size < pixels.shape[-1]:  # shrinking by sampling alone would alias
         pixels = F.interpolate(pixels, size=(size, size), mode="bilinear", antialias=True)
     grid = F.affine_grid(theta, [len(pixels), 3, size, size], align_corners=False)
@@ -134,3 +171,21 @@ def _colour(pixels: Tensor, brightness: Tensor, contrast: Tensor, saturation: Te
     pixels = torch.where(lit > 0, mean + (pixels - mean) * contrast.view(-1, *factor), pixels)
     grey = (pixels * pixels.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
     return (grey + (pixels - grey) * saturation.view(-1, *factor)).clamp(0, 1)
+
+
+def _channels(pixels: Tensor, contrast: Tensor, noise: Tensor) -> Tensor:
+    """Contrast of every channel about its mean over the lit pixels, then one colour shift for all of them.
+
+    Args:
+        contrast, noise: (n, 3). The shift is L · noise, with L Lᵀ the covariance of the lit pixels' colours: for normal
+            noise that is Krizhevsky's Σ_i α_i λ_i p_i with λ_i the standard deviation along the axis p_i.
+    """
+    lit = (pixels.amax(1, keepdim=True) > 0.04).to(pixels.dtype)
+    count = lit.sum((2, 3), keepdim=True).clamp(min=1)
+    mean = (pixels * lit).sum((2, 3), keepdim=True) / count
+    away = (pixels - mean) * lit
+    covariance = torch.einsum("nchw,ndhw->ncd", away, away) / count[:, :, 0]
+    tiny = 1e-8 * torch.eye(3, device=pixels.device, dtype=pixels.dtype)
+    shift = (torch.linalg.cholesky(covariance + tiny) @ noise[..., None])[..., None]  # (n, 3, 1, 1)
+    changed = mean + away * contrast[..., None, None] + shift
+    return torch.where(lit > 0, changed, pixels).clamp(0, 1)

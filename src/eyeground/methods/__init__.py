@@ -116,6 +116,13 @@ METHODS = {
         paper="Wang et al., IEEE Access 2020",
         counted="21.42 M: two EfficientNet-B3 (10.70 each) and one linear layer; the paper gives no count",
     ),
+    "image_mining": MethodEntry(
+        "eyeground.methods.image_mining",
+        "single eyes: nets that find lesions from labels alone, their sensitivity made sparse",
+        paper="Quellec et al., MedIA 39:178-193, 2017",
+        counted="8.15 M: net A at 448 px with 8 labels; net B 8.18 M; with a bias for every place, as their authors "
+        "had it, 12.40 and 12.47 M; AlexNet 57.04 M. The paper's own count is not on record.",
+    ),
     "two_experts": MethodEntry(
         "eyeground.methods.two_experts",
         "one reader for eyes with one label, one for several, and a gate between them",

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 
 from eyeground.errors import LeakError, UsageError
 from eyeground.leaks import Fingerprint, audit
@@ -78,7 +78,7 @@ def _seen(bundle: Bundle, split: Split, fold: int) -> Iterator[tuple[str, Chosen
 
 def start_trunk(model: nn.Module, bundle: Bundle) -> None:
     """Copies a bundle's trunk, its normalisation too, into the model's. A second trunk takes its own namesake's, or the
-    one trunk's.
+    one trunk's. A trunk with a method `adopt` decides itself what it takes over: it may be larger than the other.
 
     Raises:
         UsageError: no trunk on one of the sides, or other shapes.
@@ -89,13 +89,20 @@ def start_trunk(model: nn.Module, bundle: Bundle) -> None:
     for name, module in mine.items():
         source = name if any(key.startswith(f"{name}.") for key in weights) else "trunk"
         theirs = {key.removeprefix(f"{source}."): one for key, one in weights.items() if key.startswith(f"{source}.")}
-        ours = module.state_dict()
-        odd = [key for key in ours if key not in theirs or theirs[key].shape != ours[key].shape]
-        odd += [key for key in theirs if key not in ours]
+        grows = hasattr(module, "adopt")  # takes over what a smaller net has learnt, and says what does not fit
+        odd = cast(Any, module).adopt(theirs) if grows else _odd(module, theirs)
         if odd:
             method = bundle.config["method"]
             what = f"method {method['name']}, trunk {method.get('trunk', 'its own')}"
-            raise UsageError(
-                f"the trunk of --init {bundle.folder} ({what}) does not fit this one ({odd[0]}); use the same --trunk"
-            )
-        module.load_state_dict(theirs)
+            mend = "a net grows from one with the same first layers" if grows else "use the same --trunk"
+            raise UsageError(f"the trunk of --init {bundle.folder} ({what}) does not fit this one ({odd}); {mend}")
+        if not grows:
+            module.load_state_dict(theirs)
+
+
+def _odd(module: nn.Module, theirs: dict[str, Tensor]) -> str | None:
+    """The first of a trunk's names that is not in both, or has another shape."""
+    ours = module.state_dict()
+    odd = [key for key in ours if key not in theirs or theirs[key].shape != ours[key].shape]
+    odd += [key for key in theirs if key not in ours]
+    return odd[0] if odd else None

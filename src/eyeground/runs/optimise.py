@@ -12,7 +12,7 @@ from torch import nn
 from eyeground.errors import UsageError
 from eyeground.settings import refuse_idle
 
-Schedule = Literal["one_cycle", "cosine", "poly", "step", "inverse", "constant"]
+Schedule = Literal["one_cycle", "cosine", "poly", "step", "drops", "inverse", "constant"]
 
 
 @dataclass(frozen=True)
@@ -25,15 +25,20 @@ class Optimisation:
     """Peak learning rate."""
     momentum: float = 0.9
     """Of sgd."""
+    nesterov: bool = False
+    """Nesterov's momentum, of sgd."""
     trunk_lr: float = 1.0
     """Learning rate of the trunk, as a part of that of all else; 0 freezes its weights and running means."""
     schedule: Schedule = "one_cycle"
     """one_cycle: linear warm-up over `warmup`, then cosine to lr/1000; cosine: the same without warm-up; poly:
-    lr · (1 - t/T)^0.9; step: a tenth after every `step_epochs`; inverse: lr / (1 + lr_decay · t); constant."""
+    lr · (1 - t/T)^0.9; step: a tenth after every `step_epochs`; drops: a tenth from each of
+    `drop_epochs` on; inverse: lr / (1 + lr_decay · t); constant."""
     warmup: float = 0.2
     """Part of all steps that one_cycle spends warming up."""
     step_epochs: int = 40
     """Epochs between the falls of schedule step."""
+    drop_epochs: tuple[int, ...] = ()
+    """Epochs after which schedule drops falls to a tenth, such as 150 220."""
     lr_decay: float = 1e-6
     """Decay of schedule inverse, per step."""
     weight_decay: float = 0.02
@@ -43,12 +48,18 @@ class Optimisation:
         """Raises `UsageError` for values that would have no effect."""
         for name, mine, others in (
             ("momentum", self.optimizer == "sgd", f"--optimizer {self.optimizer}"),
+            ("nesterov", self.optimizer == "sgd", f"--optimizer {self.optimizer}"),
             ("warmup", self.schedule == "one_cycle", f"--schedule {self.schedule}"),
             ("step_epochs", self.schedule == "step", f"--schedule {self.schedule}"),
+            ("drop_epochs", self.schedule == "drops", f"--schedule {self.schedule}"),
             ("lr_decay", self.schedule == "inverse", f"--schedule {self.schedule}"),
         ):
             if not mine:
                 refuse_idle(self, [name], others)
+        if self.nesterov and not self.momentum > 0:
+            raise UsageError("--nesterov looks ahead by the momentum, and --momentum is 0; raise it, or leave this out")
+        if self.schedule == "drops" and (not self.drop_epochs or min(self.drop_epochs) < 1):
+            raise UsageError("--schedule drops falls at --drop-epochs: give some, each 1 or more, such as 150 220")
 
     def lr_at(self, step: int, steps: int, epochs: int) -> float:
         """Learning rate of a step (0-based) of `steps` in all, which make `epochs` epochs."""
@@ -58,6 +69,8 @@ class Optimisation:
             return self.lr * (1 - step / steps) ** 0.9
         if self.schedule == "step":
             return self.lr * 0.1 ** (step * epochs // steps // self.step_epochs)
+        if self.schedule == "drops":
+            return self.lr * 0.1 ** sum(step * epochs // steps >= epoch for epoch in self.drop_epochs)
         if self.schedule == "inverse":
             return self.lr / (1 + self.lr_decay * step)
         rise = max(1, round(self.warmup * steps)) if self.schedule == "one_cycle" else 0
@@ -74,7 +87,7 @@ def make_optimizer(model: nn.Module, settings: Optimisation) -> torch.optim.Opti
     """
     groups = _groups(model, settings)
     if settings.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=settings.lr, momentum=settings.momentum)
+        return torch.optim.SGD(groups, lr=settings.lr, momentum=settings.momentum, nesterov=settings.nesterov)
     kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
     return kind(groups, lr=settings.lr)
 

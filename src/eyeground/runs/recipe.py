@@ -22,7 +22,7 @@ class Recipe(Sampling, Optimisation, Mixing, Augmentation):
     start_size: int = 0
     """Side used in the first half of the epochs (a cheaper start); 0 is `size` throughout."""
     enhance: tuple[str, ...] = ()
-    """Named enhancements after the crop: clahe, graham, equalise, equalise_luma."""
+    """Named enhancements after the crop: clahe, graham, background, equalise, equalise_luma."""
     epochs: int = 12
     """Passes over the training visits."""
     batch_size: int = 16
@@ -51,12 +51,17 @@ class Recipe(Sampling, Optimisation, Mixing, Augmentation):
             if getattr(self, name) < low:
                 raise UsageError(f"--{name.replace('_', '-')} must be at least {low}, not {getattr(self, name)}")
         amounts = ("weight_decay", "lr_decay", "trunk_lr", "momentum", "clip")
-        for name in (*amounts, "rotate", "zoom", "shift", "brightness", "contrast", "saturation"):
+        colours = ("brightness", "contrast", "saturation", "channel_contrast", "colour_noise")
+        for name in (*amounts, *colours, "rotate", "zoom", "shift", "outside"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise UsageError(f"--{name.replace('_', '-')} must be a number from 0 on, not {getattr(self, name)}")
         for name in ("zoom", "brightness", "contrast", "saturation", "warmup"):
             if not 0 <= getattr(self, name) < 1:
                 raise UsageError(f"--{name} must be in [0, 1), not {getattr(self, name)}")
+        if self.stretch and not self.zoom:
+            raise UsageError("--stretch draws --zoom for width and height apart, and --zoom is 0; raise it")
+        if self.outside > 1:
+            raise UsageError(f"--outside is a level in [0, 1], not {self.outside}")
         if not 0 <= self.ema < 1:
             raise UsageError(f"--ema must be in [0, 1), not {self.ema}")
         if not (math.isfinite(self.lr) and self.lr > 0):
