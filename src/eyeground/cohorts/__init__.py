@@ -23,6 +23,13 @@ LAYOUTS: dict[str, tuple[str, str]] = {
         "IDRiD, part A: photographs with masks of four lesion types and the optic disc",
         "eyeground.cohorts.idrid_lesions",
     ),
+    "eyepacs": ("Kaggle's retinopathy competition of 2015: both eyes, DR 0 to 4", "eyeground.cohorts.eyepacs"),
+    "aptos2019": ("Kaggle's APTOS 2019 competition: DR 0 to 4", "eyeground.cohorts.aptos"),
+    "ddr": ("DDR, grading part: DR 0 to 4 and ungradable", "eyeground.cohorts.ddr"),
+    "ddr-lesions": ("DDR, segmentation part: masks of four lesion types", "eyeground.cohorts.ddr_lesions"),
+    "messidor2": ("Messidor-2 with adjudicated grades: DR 0 to 4, DME, both eyes", "eyeground.cohorts.messidor2"),
+    "diaretdb1": ("DIARETDB1 1.1: four lesion types where 0.75 of experts agree", "eyeground.cohorts.diaretdb1"),
+    "rfmid": ("RFMiD: 45 findings and the risk of any", "eyeground.cohorts.rfmid"),
     "folder": ("your own photographs with a cohort.csv", "eyeground.cohorts.folder"),
 }
 """Layout name to its one-line description and the module that reads it."""

@@ -34,6 +34,25 @@ def find_images(root: Path, listed: Collection[str]) -> dict[Path, dict[str, Pat
     return folders
 
 
+def files_in(folder: Path) -> dict[str, Path]:
+    """The files of a folder by their names in lower case; none where the folder is not there."""
+    return {path.name.lower(): path for path in sorted(folder.iterdir())} if folder.is_dir() else {}
+
+
+def listed_folder(root: Path, listed: Collection[str], prefer: str) -> dict[str, Path]:
+    """Listed files that are there, {file name in lower case: path}; nothing where none is.
+
+    Args:
+        root: where to look, at any depth.
+        listed: file names in the annotation table.
+        prefer: a folder name that wins where several folders hold listed files.
+
+    Raises:
+        DataError: several folders hold some, and none of them, or more than one, has the preferred name.
+    """
+    return one_image_folder(root, listed, prefer)[1] if find_images(root, listed) else {}
+
+
 def one_image_folder(root: Path, listed: Collection[str], prefer: str | None = None) -> tuple[Path, dict[str, Path]]:
     """The folder that holds the listed photographs.
 

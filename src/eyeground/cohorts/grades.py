@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eyeground.cohorts.options import CohortOptions
+from eyeground.cohorts.tables import Row, Table
 from eyeground.errors import DataError, UsageError, nearest
 from eyeground.records import SIDES, Cohort, Eye, Flag, Side, State, Visit
 from eyeground.vocabulary import Label, Vocabulary
@@ -67,9 +68,24 @@ def read_grade(text: str, highest: int, where: str, what: str) -> int | None:
     """A grade from 0 to `highest`, None for an empty cell. Raises `DataError` for anything else; `where` places it."""
     if text == "":
         return None
-    if text.isascii() and text.isdigit() and int(text) <= highest:
-        return int(text)
+    whole = text.removesuffix(".0")
+    if whole.isascii() and whole.isdigit() and int(whole) <= highest:
+        return int(whole)
     raise DataError(f"{what} is '{text}' in {where}; it must be a whole number from 0 to {highest}, or empty")
+
+
+def rows_by_name(table: Table, column: str) -> dict[str, Row]:
+    """The rows by what the column names, compared without regard to case. Raises `DataError`: no name, or one twice."""
+    seen: dict[str, Row] = {}
+    for row in table.rows:
+        name, where = row[column], table.where(row)
+        if not name:
+            raise DataError(f"no {column} in {where}; fill it in or remove the row")
+        if name.lower() in seen:
+            first = seen[name.lower()].number
+            raise DataError(f"'{name}' is listed twice in {table.path.name}, rows {first} and {row.number}; keep one")
+        seen[name.lower()] = row
+    return {row[column]: row for row in seen.values()}
 
 
 def chosen_endpoints(layout: str, scales: Mapping[str, int], options: CohortOptions) -> tuple[str, ...]:

@@ -1,9 +1,9 @@
 """Layout `idrid`: the Indian Diabetic Retinopathy Image Dataset, part "B. Disease Grading" (Porwal et al., 2018).
 
 Published as `1. Original Images/{a. Training Set, b. Testing Set}/IDRiD_001.jpg` and `2. Groundtruths/` with
-`a. IDRiD_Disease Grading_Training Labels.csv` and `b. ..._Testing Labels.csv`: image name, retinopathy grade 0 to 4, risk
-of macular oedema 0 to 2, and empty columns after them. Both parts count from 001, so a photograph is named by its part and
-number (`train/IDRiD_001`). Neither patient nor side is told: each photograph counts as a patient of its own.
+`a. IDRiD_Disease Grading_Training Labels.csv` and `b. ..._Testing Labels.csv`: image name, retinopathy grade 0 to 4,
+risk of macular oedema 0 to 2, and empty columns after them. Both parts count from 001, so a photograph is named by its
+part and number (`train/IDRiD_001`). Neither patient nor side is told: each photograph counts as a patient of its own.
 """
 
 from __future__ import annotations

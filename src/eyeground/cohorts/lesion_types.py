@@ -1,7 +1,7 @@
 """Lesion types of diabetic retinopathy: their names, and which of a model's labels explains them.
 
-A model that was trained with image labels has no label "microaneurysm": its map for a label of which the lesion is a sign
-is held against the lesion's mask (Quellec et al., Medical Image Analysis 39:178, 2017, use referable retinopathy).
+A model that was trained with image labels has no label "microaneurysm": its map for a label of which the lesion is a
+sign is held against the lesion's mask (Quellec et al., Medical Image Analysis 39:178, 2017, use referable retinopathy).
 """
 
 from __future__ import annotations

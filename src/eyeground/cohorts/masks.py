@@ -1,9 +1,9 @@
 """Masks of a cohort: pixels of a photograph that are evidence for a label, or anatomy.
 
-A mask has the photograph's height and width; what is not 0 belongs to it. Each layout says where its masks lie: its module
-has `masks(cohort, codes) -> Sequence[MaskFile]`. Layouts without that function keep `masks/<code>/<photograph>.png`, as
-`eyeground phantom` writes them: the photograph's name is the one the cohort lists, without its extension. A photograph
-without a mask of a label has no such place.
+A mask has the photograph's height and width; what is not 0 belongs to it. Each layout says where its masks lie: its
+module has `masks(cohort, codes) -> Sequence[MaskFile]`. Layouts without that function keep
+`masks/<code>/<photograph>.png`, as `eyeground phantom` writes them: the photograph's name is the one the cohort lists,
+without its extension. A photograph without a mask of a label has no such place.
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ FOLDER = "masks"
 
 @dataclass(frozen=True)
 class MaskFile:
-    """Where one label of one eye is drawn."""
+    """Where one label of one eye is drawn; a pixel belongs to it from the grey level `least`."""
 
     visit: str
     side: Side
     code: str
     path: Path
+    least: int = 1
 
     def read(self, width: int, height: int) -> NDArray[np.bool_]:
         """The mask (height, width) of a photograph of this size.
@@ -39,15 +40,15 @@ class MaskFile:
         Raises:
             DataError: not a picture, or of another size than the photograph.
         """
-        pixels = read_mask(self.path)
+        pixels = read_mask(self.path, self.least)
         if pixels.shape != (height, width):
             size = f"{pixels.shape[1]} × {pixels.shape[0]}"
             raise DataError(f"{self.path} is {size} pixels, its photograph {width} × {height}: make them equal")
         return pixels
 
 
-def read_mask(path: Path) -> NDArray[np.bool_]:
-    """A mask file (h, w), true where it is not black: PNG, TIFF (also of one bit), or any other that OpenCV decodes.
+def read_mask(path: Path, least: int = 1) -> NDArray[np.bool_]:
+    """A mask file (h, w), true from the grey level `least` up: PNG, TIFF (also of one bit), or what OpenCV decodes.
 
     Raises:
         DataError: not there or not a picture.
@@ -58,7 +59,7 @@ def read_mask(path: Path) -> NDArray[np.bool_]:
         pixels = None
     if pixels is None:
         raise DataError(f"{path} can't be read as a mask: copy it again from its source, or save it as a grey PNG")
-    return np.asarray(pixels > 0)
+    return np.asarray(pixels >= least)
 
 
 def find_masks(cohort: Cohort, codes: Sequence[str] | None = None) -> tuple[MaskFile, ...]:

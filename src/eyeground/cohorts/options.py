@@ -21,6 +21,6 @@ class CohortOptions:
     no_class_eye: Literal["mask", "keep", "drop_patient"] = "mask"
     """an eye photographed without its fundus: labels unknown, labels by its keywords, or the patient left out"""
     endpoints: tuple[str, ...] = ()
-    """what graded cohorts are labelled with, such as referable_dr dme; none is every endpoint that their scales decide"""
+    """what graded cohorts are labelled with, such as referable_dr dme; none is every endpoint that their scales tell"""
     kaggle_labels: bool = False
     """use Kaggle's labels column, which keeps one class of several, as eye labels"""
