@@ -64,17 +64,20 @@ def paint(values: NDArray[np.floating], scale: float = SCALE) -> NDArray[np.uint
     return RAMP[(share * 255).round().astype(np.uint8)]
 
 
-def smooth(values: NDArray[np.floating], height: int, width: int) -> NDArray[np.float32]:
+def smooth(
+    values: NDArray[np.floating], height: int, width: int, shift: tuple[float, float] = (0.0, 0.0)
+) -> NDArray[np.float32]:
     """Enlarges a map (h, w) to (height, width) without inventing evidence.
 
     Monotone cubic along each axis (Fritsch and Carlson 1980, with their harmonic mean of the slopes): passes through
     the cells' values at the cells' centres and never leaves the range of the neighbouring cells, unlike plain bicubic.
+    `shift` (dx, dy) in cells is the way from the cells' centres to where their values belong (`nets.placement`).
     """
-    rows = _smooth_rows(np.asarray(values, np.float32), height)
-    return np.ascontiguousarray(_smooth_rows(rows.T, width).T)
+    rows = _smooth_rows(np.asarray(values, np.float32), height, shift[1])
+    return np.ascontiguousarray(_smooth_rows(rows.T, width, shift[0]).T)
 
 
-def _smooth_rows(values: NDArray[np.float32], length: int) -> NDArray[np.float32]:
+def _smooth_rows(values: NDArray[np.float32], length: int, shift: float) -> NDArray[np.float32]:
     count = len(values)
     if count == 1:
         return np.repeat(values, length, axis=0)
@@ -83,7 +86,7 @@ def _smooth_rows(values: NDArray[np.float32], length: int) -> NDArray[np.float32
     total = np.where(product > 0, steps[:-1] + steps[1:], 1)
     slopes = np.zeros_like(values)
     slopes[1:-1] = np.where(product > 0, 2 * product / total, 0)
-    at = np.clip((np.arange(length) + 0.5) * count / length - 0.5, 0, count - 1)  # centre on centre
+    at = np.clip((np.arange(length) + 0.5) * count / length - 0.5 - shift, 0, count - 1)  # centre on centre
     left = np.minimum(at.astype(int), count - 2)
     t = (at - left)[:, None].astype(np.float32)
     low, high = values[left], values[left + 1]
@@ -91,17 +94,28 @@ def _smooth_rows(values: NDArray[np.float32], length: int) -> NDArray[np.float32
     return np.clip(low + (high - low) * t * t * (3 - 2 * t) + bend, np.minimum(low, high), np.maximum(low, high))
 
 
-def overlay_png(values: NDArray[np.floating], geometry: Geometry, max_side: int, scale: float = SCALE) -> bytes:
+def overlay_png(
+    values: NDArray[np.floating],
+    geometry: Geometry,
+    max_side: int,
+    scale: float = SCALE,
+    shift: tuple[float, float] = (0.0, 0.0),
+) -> bytes:
     """The heatmap alone as a PNG with transparency, over the view's square, without metadata.
 
     Its side is the crop's in original pixels, at most `max_side`: laid over the crop it fits exactly.
     """
     side = max(1, min(max_side, round(geometry.side)))
-    return _encode(paint(smooth(values, side, side), scale), "PNG")
+    return _encode(paint(smooth(values, side, side, shift), scale), "PNG")
 
 
 def draw_on_original(
-    pixels: NDArray[np.uint8], values: NDArray[np.floating], geometry: Geometry, opacity: float, scale: float = SCALE
+    pixels: NDArray[np.uint8],
+    values: NDArray[np.floating],
+    geometry: Geometry,
+    opacity: float,
+    scale: float = SCALE,
+    shift: tuple[float, float] = (0.0, 0.0),
 ) -> NDArray[np.uint8]:
     """The whole photograph with the heatmap on it.
 
@@ -111,6 +125,7 @@ def draw_on_original(
         geometry: places the square on the original.
         opacity: 0 (photograph alone) to 1.
         scale: logit drawn at full strength.
+        shift: (dx, dy) in cells of the map, as in `smooth`.
 
     Returns:
         RGB uint8 (height, width, 3).
@@ -118,7 +133,7 @@ def draw_on_original(
     if pixels.shape[:2] != (geometry.height, geometry.width):
         raise ValueError(f"the photograph is {pixels.shape[:2]}, its geometry {(geometry.height, geometry.width)}")
     side = max(1, min(_SMOOTH, round(geometry.side)))
-    placed = geometry.place(smooth(values, side, side))
+    placed = geometry.place(smooth(values, side, side, shift))
     warm = placed > 0  # the only pixels that change; a large photograph has few of them
     drawn = pixels.copy()
     drawn[warm] = blend(pixels[warm][None], paint(placed[warm][None], scale), opacity)[0]

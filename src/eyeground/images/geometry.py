@@ -39,21 +39,22 @@ class Geometry:
         """Original coordinates (..., 2) to view coordinates (..., 2); the inverse of `to_original`."""
         return (np.asarray(points, dtype=np.float64) - (self.x, self.y)) * (self.size / self.side)
 
-    def place(self, values: NDArray[np.floating]) -> NDArray[np.float32]:
+    def place(self, values: NDArray[np.floating], shift: tuple[float, float] = (0.0, 0.0)) -> NDArray[np.float32]:
         """Puts a map that covers the view, at any resolution, onto the original pixels.
 
         Args:
             values: finite float (h, w); cell (0, 0) covers the view's top left corner.
+            shift: (dx, dy) in cells, from the cells' centres to where their values belong (`nets.placement`).
 
         Returns:
-            float32 (height, width), bilinear between the centres of the cells (the nearest cell's value beyond the
-            outermost centres) and 0 at the pixels whose centre is outside the crop.
+            float32 (height, width), bilinear between the places of the values (the nearest value beyond the outermost
+            ones) and 0 at the pixels whose centre is outside the crop.
         """
         if values.ndim != 2:
             raise ValueError(f"place takes one map (h, w), not an array of shape {values.shape}")
         placed = np.zeros((self.height, self.width), dtype=np.float32)
-        rows, down = _weights(self.y, self.side, self.height, values.shape[0])
-        columns, across = _weights(self.x, self.side, self.width, values.shape[1])
+        rows, down = _weights(self.y, self.side, self.height, values.shape[0], shift[1])
+        columns, across = _weights(self.x, self.side, self.width, values.shape[1], shift[0])
         placed[rows, columns] = down @ values.astype(np.float32, copy=False) @ across.T
         return placed
 
@@ -74,10 +75,10 @@ class View:
     geometry: Geometry
 
 
-def _weights(origin: float, side: float, length: int, cells: int) -> tuple[slice, NDArray[np.float32]]:
+def _weights(origin: float, side: float, length: int, cells: int, shift: float) -> tuple[slice, NDArray[np.float32]]:
     """Along one axis: the original pixels in the box, and for each the weight of every cell, (pixels, cells)."""
     first = min(max(math.ceil(origin - 0.5), 0), length)
     last = min(max(math.ceil(origin + side - 0.5), first), length)
-    position = np.clip((np.arange(first, last) + 0.5 - origin) * (cells / side) - 0.5, 0, cells - 1)
+    position = np.clip((np.arange(first, last) + 0.5 - origin) * (cells / side) - 0.5 - shift, 0, cells - 1)
     hats = np.maximum(0, 1 - np.abs(position[:, None] - np.arange(cells)))
     return slice(first, last), hats.astype(np.float32)

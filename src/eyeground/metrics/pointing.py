@@ -42,7 +42,7 @@ class Pointed:
         return self.cover <= EVERYWHERE
 
 
-def peak(values: NDArray[np.floating[Any]]) -> tuple[float, float]:
+def peak(values: NDArray[np.floating[Any]], shift: tuple[float, float] = (0.0, 0.0)) -> tuple[float, float]:
     """Centre of a map's strongest element as (x, y) in parts of its sides.
 
     Only elements whose centre lies in the circle inscribed in the map count: the crop is drawn around the round field
@@ -50,6 +50,7 @@ def peak(values: NDArray[np.floating[Any]]) -> tuple[float, float]:
 
     Args:
         values: (h, w), finite. The first of equal elements wins, row by row.
+        shift: (dx, dy) in elements, from the regular cells' centres to the true ones (`nets.placement`).
 
     Raises:
         ValueError: not a map, or with something that is not finite.
@@ -57,7 +58,7 @@ def peak(values: NDArray[np.floating[Any]]) -> tuple[float, float]:
     if values.ndim != 2 or not values.size or not np.isfinite(values).all():
         raise ValueError(f"a finite map (h, w) is wanted, not shape {values.shape} or something not finite")
     height, width = values.shape
-    down, across = (np.arange(height) + 0.5) / height, (np.arange(width) + 0.5) / width
+    down, across = (np.arange(height) + 0.5 + shift[1]) / height, (np.arange(width) + 0.5 + shift[0]) / width
     away = np.hypot(down[:, None] - 0.5, across[None, :] - 0.5)
     inside = away <= max(0.5, float(away.min()))
     row, column = np.unravel_index(int(np.where(inside, values, -np.inf).argmax()), values.shape)

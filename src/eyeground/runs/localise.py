@@ -52,11 +52,12 @@ class Localisation:
 
 @dataclass(frozen=True)
 class _Map:
-    """One eye's evidence, (C, h, w), its logits (C,), and where its view lies."""
+    """One eye's evidence, (C, h, w), its logits (C,), where its view lies, and where the evidence sits in it."""
 
     entry: CacheEntry
     evidence: NDArray[np.float32]
     logits: NDArray[np.float32]
+    shift: tuple[float, float] = (0.0, 0.0)
 
 
 def localise(model: Model, asked: Asked, place: Place, track: Track, say: Callable[[str], None]) -> Localisation:
@@ -78,7 +79,7 @@ def localise(model: Model, asked: Asked, place: Place, track: Track, say: Callab
     if found.evidence is None or found.eye_logits is None:
         raise UsageError(f"method {bundle.config['method']['name']} has no evidence maps of single eyes")
     maps = {
-        (visit.id, side): _Map(entry, found.evidence[row, e], found.eye_logits[row, e])
+        (visit.id, side): _Map(entry, found.evidence[row, e], found.eye_logits[row, e], found.shift(e))
         for row, visit in enumerate(prepared.visits)
         for e, side in enumerate(SIDES)
         if (entry := prepared.eyes[visit.id][e]) is not None
@@ -92,6 +93,7 @@ def localise(model: Model, asked: Asked, place: Place, track: Track, say: Callab
         "split_hash": unseen.split.hash if unseen.split else None,
         "bundle": bundle.digest,
         "map_elements": list(found.evidence.shape[-2:]),
+        "map_shift": found.map_shift.tolist(),
         "tolerance": TOLERANCE,
         "everywhere": EVERYWHERE,
         "leak_audit": unseen.audit,
@@ -119,7 +121,7 @@ def _point(masks: Iterable[MaskFile], maps: dict[tuple[str, Side], _Map], codes:
         drawn = mask.read(geometry.width, geometry.height)
         if not drawn.any():
             raise DataError(f"{mask.path} is empty: a label that is not there has no mask")
-        x, y = peak(map_.evidence[c])
+        x, y = peak(map_.evidence[c], map_.shift)
         (at,) = geometry.to_original([(x * geometry.size, y * geometry.size)])
         result = point(drawn, (at[0], at[1]), _field(geometry), geometry.side)
         where = (float(at[0]), float(at[1]))
