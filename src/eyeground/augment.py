@@ -26,8 +26,6 @@ class Augmentation:
     """Largest rotation, degrees either way."""
     zoom: float = 0.12
     """Largest relative change of scale, either way."""
-    stretch: bool = False
-    """Draw `zoom` for width and height apart."""
     shift: float = 0.04
     """Largest shift, as a part of the picture's side."""
     brightness: float = 0.15
@@ -36,6 +34,10 @@ class Augmentation:
     """Largest relative change of contrast about the photograph's mean."""
     saturation: float = 0.15
     """Largest relative change of colour saturation."""
+    laterality: Laterality = "swap"
+    """swap: half of the visits are mirrored and their eyes exchanged; canonical: right eyes mirrored; keep: neither."""
+    stretch: bool = False
+    """Draw `zoom` for width and height apart."""
     channel_contrast: float = 0.0
     """Largest relative change of each channel's own contrast: 0.5 is a factor between 1/1.5 and 1.5."""
     colour_noise: float = 0.0
@@ -43,8 +45,6 @@ class Augmentation:
     deviation along each (after Krizhevsky et al., NeurIPS 2012)."""
     outside: float = 0.0
     """Level in [0, 1] of what comes into sight from outside the picture: 0.5 after --enhance graham or background."""
-    laterality: Laterality = "swap"
-    """swap: half of the visits are mirrored and their eyes exchanged; canonical: right eyes mirrored; keep: neither."""
 
 
 @dataclass(frozen=True)

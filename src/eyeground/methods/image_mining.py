@@ -74,8 +74,8 @@ STATISTICS = {
     "background": ((GREY, GREY, GREY), (0.035, 0.035, 0.035)),
     "raw": ((108.6 / 255, 75.9 / 255, 54.3 / 255), (70.5 / 255, 51.7 / 255, 43.0 / 255)),
 }
-"""Mean and standard deviation of a channel: the enhancement's centre and about what IDRiD's photographs then show, alike
-for all channels so that a pixel keeps its hue; and team o_O's."""
+"""Mean and standard deviation of a channel: the enhancement's centre and about what IDRiD's photographs then show,
+alike for all channels so that a pixel keeps its hue; and team o_O's."""
 
 
 @dataclass(frozen=True)
