@@ -40,7 +40,7 @@ from eyeground.losses.sparsity import sparsity
 from eyeground.nets.alexnet import AlexNetHead, AlexNetTrunk
 from eyeground.nets.eyes import per_eye
 from eyeground.nets.fusion import max_logits
-from eyeground.nets.maxout import MaxoutHead, rms_pool
+from eyeground.nets.maxout_head import MaxoutHead, rms_pool
 from eyeground.nets.mining_trunk import RMS_STRIDE, STAGES, WIDTH, MiningTrunk, last_layer, sizes
 from eyeground.settings import refuse_idle
 from eyeground.vocabulary import Vocabulary
