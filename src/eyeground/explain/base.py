@@ -63,6 +63,10 @@ class Pass:
         sides = [place(_slopes(self.logits[:, e, label][seen[:, e]], inputs)) for e in range(seen.shape[1])]
         return torch.stack([side[:, e] for e, side in enumerate(sides)], 1)
 
+    def sides(self) -> list[slice]:
+        """What of the axis E may be changed at once, when the score is asked anew: both eyes where they are apart."""
+        return [slice(0, 2)] if self.eyes and self.apart else [slice(0, 1), slice(1, 2)]
+
     def features(self) -> Tensor:
         """The trunks' maps, (B, E, K, h, w), NaN where an eye is not seen, detached."""
         return self.joined([call.given.detach() for call in self.calls])
@@ -82,28 +86,58 @@ class Pass:
 
 def join(calls: Sequence[Call], values: Sequence[Tensor]) -> Tensor:
     """One tensor (m, K, h, w) per call to (B, E, sum of K, h, w), NaN where an eye is not seen."""
-    parts: list[tuple[Tensor, Tensor]] = []  # the eyes of a part, and its values
-    for call, value in zip(calls, values, strict=True):
+    parts: list[Tensor] = []
+    for call, value, part in zip(calls, values, _parts(calls), strict=True):
         placed = torch.stack(value.chunk(2, -1), 1) if call.wide else spread(value, call.mask)
-        for number, (mask, held) in enumerate(parts):
-            if held.shape == placed.shape and not (mask & call.mask).any():
-                parts[number] = mask | call.mask, torch.where(call.mask[:, :, None, None, None], placed, held)
-                break
+        if part == len(parts):
+            parts.append(placed)
         else:
-            parts.append((call.mask, placed))
-    grids = {tuple(part.shape[3:]) for _, part in parts}
+            parts[part] = torch.where(call.mask[:, :, None, None, None], placed, parts[part])
+    grids = {tuple(part.shape[3:]) for part in parts}
     if len(grids) > 1:
         raise UsageError(f"the trunks' maps have different grids {sorted(grids)}, which can't be joined; use occlusion")
-    return torch.cat([part for _, part in parts], 2)
+    return torch.cat(parts, 2)
 
 
-def run(network: nn.Module, batch: Batch, target: Target, depth: Literal["features", "pixels"]) -> Pass:
+def taken_apart(calls: Sequence[Call], joined: Tensor) -> list[Tensor]:
+    """The inverse of `join` for the trunks' maps: (B, E, sum of K, h, w) to one tensor (m, K, h, w) per call."""
+    found: list[Tensor] = []
+    starts: list[int] = [0]
+    for call, part in zip(calls, _parts(calls), strict=True):
+        if part == len(starts) - 1:
+            starts.append(starts[-1] + call.given.shape[1])
+        values = joined[:, :, starts[part] : starts[part + 1]]
+        found.append(torch.cat(values.unbind(1), -1) if call.wide else values[call.mask])
+    return found
+
+
+def _parts(calls: Sequence[Call]) -> list[int]:
+    """Which part of the joined channels each call belongs to: calls that see different eyes share one."""
+    parts: list[tuple[tuple[int, ...], Tensor]] = []  # shape of a map, and the eyes so far
+    found = []
+    for call in calls:
+        shape = tuple(call.given.shape[1:])
+        fits = [i for i, (held, mask) in enumerate(parts) if held == shape and not (mask & call.mask).any()]
+        number = fits[0] if fits else len(parts)
+        parts[number : number + 1] = [(shape, call.mask | parts[number][1] if fits else call.mask)]
+        found.append(number)
+    return found
+
+
+def run(
+    network: nn.Module,
+    batch: Batch,
+    target: Target,
+    depth: Literal["features", "pixels"],
+    apart: bool | None = None,
+) -> Pass:
     """Runs a network with gradients.
 
     Args:
         target: as of `explain`.
         depth: `features`: the trunks run without a graph and their maps are where it starts; `pixels`: it starts at
             the pixels.
+        apart: whether eyes are, where it is known from an earlier pass.
 
     Raises:
         UsageError: no trunk where features are asked for, a target that the method does not have, a score that no
@@ -138,7 +172,17 @@ def run(network: nn.Module, batch: Batch, target: Target, depth: Literal["featur
         if not logits.requires_grad:
             raise UsageError("no gradient reaches the score from here; use ablation_cam or occlusion")
         made = Pass(logits, fresh, tuple(calls), eyes, True)
-        return replace(made, apart=not eyes or apart(made))
+        return replace(made, apart=(not eyes or _apart(made)) if apart is None else apart)
+
+
+@torch.no_grad()
+def rerun(network: nn.Module, made: Pass, given: Sequence[Tensor]) -> Tensor:
+    """The logits of `made`'s batch and target if its trunks' calls had given these maps instead; no trunk runs."""
+    maps = iter(given)
+    trunks = {(module, "forward"): lambda own, pixels: next(maps) for module in trunks_of(network).values()}
+    with replaced(trunks):
+        output: Output = network(made.batch)
+    return logits_of(output, "eye" if made.eyes else "visit")[0]
 
 
 def logits_of(output: Output, target: Target) -> tuple[Tensor, bool]:
@@ -193,7 +237,7 @@ def replaced(calls: dict[tuple[Any, str], Callable[..., Tensor]]) -> Iterator[No
                 vars(owner).pop(name, None)
 
 
-def apart(made: Pass) -> bool:
+def _apart(made: Pass) -> bool:
     """Whether no eye's logits depend on what the other eye gave (checked by gradients, on visits with two eyes)."""
     both = made.batch.seen.all(1)
     if not both.any():
