@@ -10,6 +10,7 @@ feature map F (K, h, w). A 1×1 convolution turns it into one evidence map per l
 | visit logit = fusion of eye logits (mean, max, noisy_or) | `nets.fusion.LOGIT_FUSIONS` |
 | visit logit = v · fusion(GAP F_left, GAP F_right) + d (sum, gated, ...) | `nets.fusion_features.FEATURE_FUSIONS` |
 | loss = α · BCE(eye logits, eye labels) + β · BCE(visit logit, visit labels), known cells only | `loss` |
+| + ν · sparsity of the eyes' sensitivity maps: a third pass (Quellec et al., 2017), off | `losses.sparsity` |
 
 The maps explain the *eye* logits exactly: they are linear in the features and pooled by a mean (what another pooling
 promises, `maps` tells). In: `Batch`. Out:
@@ -29,7 +30,9 @@ from torch import Tensor, nn
 from eyeground.batches import Batch, Output
 from eyeground.errors import UsageError
 from eyeground.losses.masked import asymmetric, binary_cross_entropy
+from eyeground.losses.sparsity import sparsity
 from eyeground.nets.eyes import per_eye_each
+from eyeground.nets.feeds import feeding
 from eyeground.nets.fusion import LOGIT_FUSIONS
 from eyeground.nets.fusion_features import FEATURE_FUSIONS
 from eyeground.nets.pooling import POOLINGS, PoolingOptions
@@ -88,6 +91,14 @@ class Config:
     """Binary cross-entropy, or the asymmetric loss (Ben-Baruch et al., 2021)."""
     pos_weight: Literal["none", "balanced"] = "none"
     """balanced: a present label weighs sqrt(absent / present) of the training eyes, at most 10 (bce only)."""
+    sparsity: float = 0.0
+    """Weight ν of the third pass, which makes sensitivity maps sparse (Quellec et al., 2017); 0 leaves it out."""
+    sparsity_penalty: Literal["l1", "hoyer"] = "l1"
+    """What the third pass makes small: the sum of the map, or its sum as a part of that of a flat map as strong."""
+    sparsity_layers: Literal["input", "all"] = "all"
+    """Whose maps: the picture's, or also those of all activations that feed a down-sampling operator."""
+    sparsity_target: Literal["logit", "prob"] = "logit"
+    """What the maps are sensitivities of: the logit, or the probability, which saturates."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.dropout < 1:
@@ -100,6 +111,10 @@ class Config:
             raise UsageError(f"--pooling-gamma must be a positive number, not {self.pooling_gamma}")
         if not 0 < self.pooling_part <= 1:
             raise UsageError(f"--pooling-part must be in (0, 1], not {self.pooling_part}")
+        if not 0 <= self.sparsity < math.inf:
+            raise UsageError(f"--sparsity must be a number from 0 on, not {self.sparsity}")
+        if self.sparsity == 0:
+            refuse_idle(self, ("sparsity_penalty", "sparsity_layers", "sparsity_target"), "--sparsity 0")
         if self.loss == "asymmetric" and self.pos_weight != "none":
             raise UsageError("--pos-weight balanced has no part in the asymmetric loss; use one of the two")
         if min(self.eye_weight, self.visit_weight) < 0 or self.eye_weight + self.visit_weight == 0:
@@ -171,8 +186,8 @@ def start(model: PairNet, config: Config, labels: Tensor, known: Tensor) -> None
 
 
 def loss(model: nn.Module, batch: Batch, config: Config) -> dict[str, Tensor]:
-    """Named parts: `eye`, `visit` and their weighted sum `total`."""
-    output: Output = model(batch)
+    """Named parts: `eye`, `visit`, with the third pass `sparsity`, and their weighted sum `total`."""
+    output, extra = _third_pass(model, batch, config) if config.sparsity else (model(batch), {})
     assert output.eye_logits is not None
 
     def part(logits: Tensor, labels: Tensor, known: Tensor) -> Tensor:
@@ -182,7 +197,39 @@ def loss(model: nn.Module, batch: Batch, config: Config) -> dict[str, Tensor]:
 
     eye = part(output.eye_logits, batch.eye_labels, batch.eye_known)
     visit = part(output.visit_logits, batch.labels, batch.known)
-    return {"eye": eye, "visit": visit, "total": config.eye_weight * eye + config.visit_weight * visit}
+    total = config.eye_weight * eye + config.visit_weight * visit
+    for value in extra.values():
+        total = total + config.sparsity * value
+    return {"eye": eye, "visit": visit, **extra, "total": total}
+
+
+def _third_pass(model: nn.Module, batch: Batch, config: Config) -> tuple[Output, dict[str, Tensor]]:
+    """The output, and the penalty as the part `sparsity`, from one forward pass.
+
+    The paper has one label. Here an eye's y is the mean logit (or probability) of its labels known to be present, or of
+    all its known labels where none is present: with one label that label, always. An eye without known labels takes its
+    visit's; without these it has no part.
+    """
+    net: Any = getattr(model, "module", model)  # what Fabric wraps: its outputs may not be differentiated twice
+    pooled: list[Tensor] = []
+    hook = net.pooling.register_forward_hook(lambda module, given, output: pooled.append(output[0]))
+    try:
+        with torch.enable_grad(), feeding(net.trunk, config.sparsity_layers) as layers:
+            output: Output = model(batch)
+    finally:
+        hook.remove()
+    seen = batch.seen
+    own = batch.eye_known.any(2, keepdim=True)  # (B, E, 1)
+    known = torch.where(own, batch.eye_known, batch.known[:, None])[seen]  # (n, C)
+    present = known & (torch.where(own, batch.eye_labels, batch.labels[:, None])[seen] > 0)
+    chosen = torch.where(present.any(1, keepdim=True), present, known)
+    values = pooled[0] if config.sparsity_target == "logit" else torch.sigmoid(pooled[0])
+    counted = chosen.any(1).to(values.dtype)
+    if batch.weight is not None:
+        counted = counted * batch.weight[:, None].expand(seen.shape)[seen]
+    with torch.enable_grad():
+        target = (values * chosen).sum(1) / chosen.sum(1).clamp(min=1)  # (n,)
+        return output, {"sparsity": sparsity(target, layers, config.sparsity_penalty, counted)}
 
 
 def swap(config: Config) -> Literal["same", "differs"]:
