@@ -20,9 +20,7 @@ def linearised(module: nn.Module) -> nn.Module:
     made = copy.deepcopy(module).double().eval()
     for name, part in list(made.named_modules()):
         kind = type(part).__name__
-        if hasattr(part, "act") and isinstance(part, STILL) or kind in ("BatchNormAct2d", "FrozenBatchNormAct2d"):
-            _put(made, name, nn.Identity())
-        elif isinstance(part, STILL) or kind in NAMES:
+        if isinstance(part, STILL) or kind in NAMES:
             _put(made, name, nn.Identity())
         elif isinstance(part, nn.MaxPool2d):
             _put(made, name, nn.AvgPool2d(part.kernel_size, part.stride, part.padding, part.ceil_mode))

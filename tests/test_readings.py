@@ -49,7 +49,7 @@ def test_every_reading_fits_the_published_schema(schema, case):
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        (("schema",), "eyeground.reading/3"),
+        (("schema",), "eyeground.reading/4"),
         (("patient",), "0013"),
         (("findings", 0, "probability"), 1.2),
         (("eyes", 0, "side"), "right"),
@@ -126,6 +126,24 @@ def test_the_first_schema_is_still_read():
         Reading.from_dict({**data, "findings": old["findings"]})
 
 
+def test_the_second_schema_is_still_read():
+    data = made_reading().to_dict()
+    old = {key: value for key, value in data.items() if key != "map_unit"}
+    old["eyes"] = [{k: v for k, v in eye.items() if k not in ("evidence_peak", "map_shift")} for eye in data["eyes"]]
+    assert Reading.from_dict({**old, "schema": "eyeground.reading/2"}) == made_reading()
+    with pytest.raises(DataError, match="no field 'evidence_peak'"):
+        Reading.from_dict({**data, "eyes": old["eyes"]})
+
+
+def test_where_the_maps_sit_goes_there_and_back(schema):
+    reading = made_reading()
+    placed = dataclasses.replace(reading.eyes[1], map_shift=(-0.48, 0.0), evidence_peak={"D": 12.5})
+    reading = dataclasses.replace(reading, eyes=(reading.eyes[0], placed), map_unit="logits per element")
+    data = json.loads(json.dumps(reading.to_dict()))
+    jsonschema.validate(data, schema)
+    assert Reading.from_dict(data) == reading
+
+
 def test_no_identifier_unless_asked():
     assert "visit" not in made_reading().to_dict()
     assert made_reading(visit="0013").to_dict()["visit"] == "0013"
@@ -134,7 +152,7 @@ def test_no_identifier_unless_asked():
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"schema": "eyeground.reading/3"}, "update eyeground"),
+        ({"schema": "eyeground.reading/4"}, "update eyeground"),
         ({"schema": "report"}, SCHEMA),
         ({"schema": None}, SCHEMA),
         ({"warnigns": []}, "did you mean 'warnings'"),

@@ -19,9 +19,9 @@ from eyeground.records import Flag, Side
 from eyeground.vocabulary import VisitRule
 
 FORMAT = "eyeground.reading"
-VERSION = 2
+VERSION = 3
 SCHEMA = f"{FORMAT}/{VERSION}"
-"""Rises by one whenever a field is added, removed or changes its meaning. Version 1 (no label sets) is still read."""
+"""Rises by one whenever a field is added, removed or changes its meaning. Older versions are still read."""
 
 Status = Literal["read", "missing", "unreadable"]
 Answer = Literal["absent", "present"]
@@ -90,7 +90,9 @@ class EyeReading:
     """What was seen of one eye.
 
     Width and height are the photograph's own pixels; `crop` is the geometry that places view and heatmaps on them
-    (`images.geometry.Geometry.to_dict`). `heatmaps` maps a label's code to a file beside reading.json.
+    (`images.geometry.Geometry.to_dict`). `heatmaps` maps a label's code to a file beside reading.json,
+    `evidence_peak` to its map's highest value. `map_shift` (dx, dy) in map elements, x first: how far the elements sit
+    from the centres of a regular grid; None where there are no maps, or it can't be established.
     """
 
     side: Side
@@ -102,6 +104,8 @@ class EyeReading:
     quality: dict[str, float] = dataclasses.field(default_factory=dict)
     flags: tuple[Flag, ...] = ()
     heatmaps: dict[str, str] = dataclasses.field(default_factory=dict)
+    evidence_peak: dict[str, float] = dataclasses.field(default_factory=dict)
+    map_shift: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if self.status != "read" and not self.reason:
@@ -123,7 +127,10 @@ class ModelRecord:
 
 @dataclass(frozen=True)
 class Reading:
-    """One visit, read. Eyes and eye probabilities are in the order left (OS), right (OD)."""
+    """One visit, read. Eyes and eye probabilities are in the order left (OS), right (OD).
+
+    `evidence_scale` is the value that heatmaps draw at full strength, in `map_unit`.
+    """
 
     eyeground_version: str
     created: str
@@ -137,6 +144,7 @@ class Reading:
     visit: str | None = None
     warnings: tuple[str, ...] = ()
     certainty: Certainty | None = None
+    map_unit: str = "logits"
     disclaimer: str = DISCLAIMER
     schema: str = SCHEMA
 
@@ -198,12 +206,16 @@ def _upgraded(data: Mapping[str, Any], where: str) -> Mapping[str, Any]:
         raise DataError(f"{where} is no {FORMAT} file: its 'schema' should be '{SCHEMA}'")
     if int(number) > VERSION:
         raise DataError(f"{where} has schema {name}/{number}; this eyeground knows up to {SCHEMA}: update eyeground")
-    if int(number) > 1 or not isinstance(data.get("findings"), list):
-        return data
-    findings = [
-        {**one, "label_set": None, "uncertain": None} if isinstance(one, Mapping) else one for one in data["findings"]
-    ]
-    return {**data, "schema": SCHEMA, "findings": findings, "certainty": None}
+    if int(number) < 2 and isinstance(data.get("findings"), list):
+        data = {**data, "findings": _added(data["findings"], label_set=None, uncertain=None), "certainty": None}
+    if int(number) < 3 and isinstance(data.get("eyes"), list):
+        data = {**data, "eyes": _added(data["eyes"], evidence_peak={}, map_shift=None), "map_unit": "logits"}
+    return {**data, "schema": SCHEMA}
+
+
+def _added(items: list[Any], **fields: Any) -> list[Any]:
+    """Each record of a list with more fields."""
+    return [{**one, **fields} if isinstance(one, Mapping) else one for one in items]
 
 
 def _finding(data: Mapping[str, Any], where: str) -> Finding:
@@ -221,6 +233,9 @@ def _eye(data: Mapping[str, Any], where: str) -> EyeReading:
     values = dict(data)
     values["flags"] = tuple(_make(Flag, flag, f"a flag of {where}") for flag in data["flags"])
     values["quality"] = {name: math.nan if value is None else value for name, value in data["quality"].items()}
+    if data.get("map_shift") is not None:
+        dx, dy = data["map_shift"]
+        values["map_shift"] = (dx, dy)
     return _make(EyeReading, values, f"an eye of {where}")
 
 

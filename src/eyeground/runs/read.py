@@ -20,6 +20,7 @@ from eyeground.readings import Answer, Certainty, EyeReading, Finding, ModelReco
 from eyeground.records import SIDES, Eye, Side, Visit
 from eyeground.report import page
 from eyeground.runs.model import Model
+from eyeground.runs.predict import Predictions
 
 PICTURE = 512
 """Side in pixels of the pictures in the report and under the heatmaps."""
@@ -67,7 +68,7 @@ def read_visit(model: Model, request: Request) -> Result:
     of_eyes = None if found.eye_logits is None else calibration.apply(found.eye_logits)[0]
     findings = _findings(model, found.visit_logits[0], probability, of_eyes)
     heated = _heatmap_names(model, found.evidence is not None)
-    eyes = [replace(eye, heatmaps=heated[eye.side]) if eye.status == "read" else eye for eye in eyes]
+    eyes = [_with_maps(eye, row, found, heated[eye.side]) for row, eye in enumerate(eyes)]
     reading = Reading(
         eyeground_version=__version__,
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -82,6 +83,9 @@ def read_visit(model: Model, request: Request) -> Result:
         warnings=tuple(warnings),
         certainty=_certainty(model, findings, eyes),
     )
+    if found.evidence is not None and found.placement.why:
+        why = f"Where the maps sit within an element can't be established: {found.placement.why}."
+        reading = replace(reading, warnings=(*reading.warnings, why))
     view = replace(model.bundle.preprocessing, size=PICTURE, enhance=())
     pictures: dict[Side, NDArray[np.uint8] | None] = {}
     evidence: dict[Side, NDArray[np.float32] | None] = {}
@@ -110,7 +114,8 @@ def save(result: Result, folder: Path) -> None:
             picture, maps = result.pictures[eye.side], result.evidence[eye.side]
             for code, name in eye.heatmaps.items():
                 assert picture is not None and maps is not None
-                heat = paint(smooth(maps[codes.index(code)], *picture.shape[:2]), scale)
+                placed = smooth(maps[codes.index(code)], *picture.shape[:2], eye.map_shift or (0.0, 0.0))
+                heat = paint(placed, scale)
                 (place / name).write_bytes(png(blend(picture, heat, OPACITY)))
 
 
@@ -222,6 +227,15 @@ def _number(value: float) -> float | None:
 def _heatmap_names(model: Model, there: bool) -> dict[Side, dict[str, str]]:
     codes = model.bundle.vocabulary.codes if there else ()
     return {side: {code: f"heatmaps/{side}_{code}.png" for code in codes} for side in SIDES}
+
+
+def _with_maps(eye: EyeReading, row: int, found: Predictions, names: dict[str, str]) -> EyeReading:
+    """The eye with its heatmaps' names, where they sit and their highest values."""
+    if eye.status != "read" or found.evidence is None:
+        return eye
+    shift = None if found.placement.why else found.shift(row)
+    highest = (float(value) for value in found.evidence[0, row].max((1, 2)))
+    return replace(eye, heatmaps=names, evidence_peak=dict(zip(names, highest, strict=True)), map_shift=shift)
 
 
 def _record(model: Model) -> ModelRecord:
