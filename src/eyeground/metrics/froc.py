@@ -2,8 +2,8 @@
 
 Bunch, Hamilton, Sanderson & Simmons, "A free response approach to the measurement and characterization of radiographic
 observer performance", 1977; CAMELYON16 (Ehteshami Bejnordi et al., JAMA 318, 2017) for sensitivities at stated FPI.
-The area is that under the curve for FPI in [0, 10], divided by 10: what Quellec et al. (Medical Image Analysis 39, 2017)
-report for lesions. A curve that ends before the limit goes on flat, because its system has nothing more to say.
+The area is that under the curve for FPI in [0, 10], divided by 10, as Quellec et al. (Medical Image Analysis 39, 2017)
+report it for lesions. A curve that ends before the limit goes on flat, because its system has nothing more to say.
 
 Between its points the curve is a staircase ("step": at x FPI, what is reached with at most x), or runs straight to the
 next point ("linear", CAMELYON16 and MONAI: a system between two thresholds), which is never lower.
@@ -72,7 +72,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Numbers:
-    """For each draw: `sensitivity` (draws, stated FPIs), `area` (draws,) and `total`, the part found at all (draws,)."""
+    """Per draw: `sensitivity` (draws, stated FPIs), `area` (draws,), and `total` (draws,), the part found at all."""
 
     sensitivity: Floats
     area: Floats

@@ -1,8 +1,8 @@
 """When a candidate hits a lesion: four rules by name, and what follows for lesions and candidates.
 
 Counting: a lesion is found at the best score of the candidates that hit it, and counts once; further candidates on
-it are neither hits nor false. A candidate may hit several lesions (`credit="every"`) or only the nearest one of a type
-("nearest": of components the one it covers most of); either way it is not false. A candidate that hits nothing is false.
+it are neither hits nor false. A candidate may find every lesion that it hits (`credit="every"`), or of each type the
+nearest only ("nearest"; of components the one it covers most of). A candidate that hits nothing is false.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def region_pairs(found: Regions, cells: tuple[Ints, Ints], lesions: int, at_leas
 
 
 def credited(pairs: Pairs, credit: Credit) -> Pairs:
-    """The pairs that count for lesions: all, or of every candidate the one of smallest gap (the first of equal ones)."""
+    """The pairs that count for lesions: all, or of every candidate the one of smallest gap, the first of equal ones."""
     if credit == "every":
         return pairs
     order = np.lexsort((pairs.lesion, pairs.gap, pairs.candidate))

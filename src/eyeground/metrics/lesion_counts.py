@@ -22,7 +22,7 @@ FALSE = ("any", "same_type")
 
 @dataclass(frozen=True)
 class Held:
-    """Candidates against lesions: for each type, which candidates are on a lesion, and the score of each counted lesion.
+    """Candidates against lesions: for each type, which candidates are on one, and at what score each is found.
 
     `scores` (n,); `on[type]` (n,) bool; `best[type]` (lesions,), -inf for never.
     """
@@ -69,6 +69,7 @@ def hold(scores: Floats, pairs: Mapping[str, Pairs], lesions: Mapping[str, Lesio
 
 def peaks_held(image: LesionImage, lesions: Mapping[str, Lesions], rules: Rules) -> tuple[Peaks, Held]:
     """Peaks of a map against lesions."""
+    lesions = {kind: one.asking(rules.smallest_lesion) for kind, one in lesions.items()}
     found = peaks(image, rules.radius, rules.above)
     reach = rules.tolerance * image.diameter if rules.hit == "near" else 0.0
     return found, hold(
@@ -76,23 +77,34 @@ def peaks_held(image: LesionImage, lesions: Mapping[str, Lesions], rules: Rules)
     )
 
 
+@dataclass(frozen=True)
+class Sweep:
+    """Rules that share their components, and the thresholds of the sweep, falling."""
+
+    rules: tuple[Rules, ...]
+    levels: Floats
+
+
 def swept(
-    image: LesionImage,
-    placed: Floats,
-    blocks: Blocks,
-    lesions: Mapping[str, Lesions],
-    levels: Floats,
-    rules: Rules,
-) -> Swept:
-    """Components of a map (on blocks) against lesions, at every level."""
+    image: LesionImage, placed: Floats, blocks: Blocks, lesions: Mapping[str, Lesions], sweep: Sweep
+) -> list[Swept]:
+    """Components of a map (on blocks) against lesions at every level: one result for each of the rules."""
+    asked = [{kind: one.asking(rules.smallest_lesion) for kind, one in lesions.items()} for rules in sweep.rules]
     cells = {kind: cells_of(one, blocks) for kind, one in lesions.items()}
-    size, steps = float(np.isfinite(placed).sum()), []
-    for level in levels:
-        found = regions(placed, level, rules.smallest_component)
-        small = found.areas <= rules.largest * size
-        pairs = _region_pairs(image, placed, blocks, found, lesions, cells, rules)
-        pairs = {kind: _only(one, small) for kind, one in pairs.items()}
-        steps.append(hold(np.zeros(len(found)), pairs, lesions, rules))
+    size = float(np.isfinite(placed).sum())
+    steps: list[list[Held]] = [[] for _ in sweep.rules]
+    for level in sweep.levels:
+        found = regions(placed, level, sweep.rules[0].smallest_component)
+        for rules, own, into in zip(sweep.rules, asked, steps, strict=True):
+            small = found.areas <= rules.largest * size
+            pairs = _region_pairs(image, placed, blocks, found, own, cells, rules)
+            into.append(
+                hold(np.zeros(len(found)), {kind: _only(one, small) for kind, one in pairs.items()}, own, rules)
+            )
+    return [_summed(held, own) for held, own in zip(steps, asked, strict=True)]
+
+
+def _summed(steps: Sequence[Held], lesions: Mapping[str, Lesions]) -> Swept:
     kinds = [*lesions, POOLED]
     return Swept(
         {kind: np.array([np.isfinite(one.found(kind)).sum() for one in steps], np.int64) for kind in kinds},

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy as np
 from eyeground.errors import UsageError
 from eyeground.metrics.auc_interval import auc_interval
 from eyeground.metrics.froc import Counts, curve, numbers
-from eyeground.metrics.lesion_counts import FALSE, POOLED, Held, Swept, counts_of, peaks_held, swept
+from eyeground.metrics.lesion_counts import FALSE, POOLED, Held, Sweep, Swept, counts_of, peaks_held, swept
 from eyeground.metrics.lesion_rules import Rules
 from eyeground.metrics.lesions import Lesions, find_lesions
 from eyeground.metrics.map_grid import Blocks, Floats, Grid, LesionImage, blocks_of, levels_of, on_blocks, thinned
@@ -44,8 +44,8 @@ class Asking:
 
     thresholds: tuple[float, ...] = ()
     level: float = 0.95
-    plan: Plan = Plan()
-    grid: Grid = Grid()
+    plan: Plan = field(default_factory=Plan)
+    grid: Grid = field(default_factory=Grid)
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,14 @@ class _Seen:
     top: float
 
 
+@dataclass(frozen=True)
+class _Job:
+    """What one look at a photograph needs besides the rules: thresholds of pixel measures (bins,), falling."""
+
+    grid: Grid
+    bins: Floats
+
+
 def score_lesions(
     images: Sequence[LesionImage],
     kinds: Sequence[str],
@@ -67,9 +75,10 @@ def score_lesions(
     """Holds maps against lesion masks.
 
     Args:
-        images: photographs with their maps; those without lesions are negatives. All maps are on one scale: thresholds
-            are shared by all photographs.
-        kinds: the lesion types to ask for (of IDRiD, leave the optic disc out). What else `masks` gives is not looked at.
+        images: photographs with their maps; those without lesions are negatives. Thresholds are shared by all of
+            them, so all maps are on one scale.
+        kinds: the lesion types to ask for (of IDRiD, leave the optic disc out); others that `masks` gives are not
+            looked at.
         rules: one or several ways of counting; each gives an entry of `froc`. Without any, the defaults.
         asking: see there.
 
@@ -87,9 +96,10 @@ def score_lesions(
             f"give photographs ({len(images)}) and lesion types, each once and none '{POOLED}': {list(kinds)}"
         )
     samples = [thinned(_placed(image, asked.grid)[1]) for image in images]
-    levels = [levels_of(samples, one.levels) if one.candidates == "components" else np.empty(0) for one in every]
+    sweeps = _sweeps(every, samples)
+    levels = [next((part.levels for part in sweeps if one in part.rules), np.empty(0)) for one in every]
     bins = np.unique(np.concatenate([levels_of(samples, BINS), np.asarray(asked.thresholds, np.float64)]))[::-1]
-    seen = [_look(image, kinds, every, levels, bins, asked.grid) for image in images]
+    seen = [_look(image, kinds, every, sweeps, _Job(asked.grid, bins)) for image in images]
     weights = _weights(images, asked.plan)
     patients = len({_patient(image, k) for k, image in enumerate(images)})
     froc = [
@@ -109,36 +119,42 @@ def score_lesions(
     }
 
 
+def _sweeps(rules: Sequence[Rules], samples: list[Floats]) -> list[Sweep]:
+    """Rules over components, those with the same components together."""
+    groups: dict[tuple[int, int], list[Rules]] = {}
+    for one in dict.fromkeys(rules):
+        if one.candidates == "components":
+            groups.setdefault((one.levels, one.smallest_component), []).append(one)
+    return [Sweep(tuple(group), levels_of(samples, levels)) for (levels, _), group in groups.items()]
+
+
 def _placed(image: LesionImage, grid: Grid) -> tuple[Blocks, Floats, Any]:
     blocks = blocks_of(image.geometry, grid.cells)
     return blocks, *on_blocks(image, blocks, grid.interpolation)
 
 
-def _look(
-    image: LesionImage, kinds: Sequence[str], rules: list[Rules], levels: list[Floats], bins: Floats, grid: Grid
-) -> _Seen:
+def _look(image: LesionImage, kinds: Sequence[str], rules: list[Rules], sweeps: list[Sweep], job: _Job) -> _Seen:
     """One photograph under all rules."""
-    blocks, placed, inside = _placed(image, grid)
+    blocks, placed, inside = _placed(image, job.grid)
     masks = image.masks()
-    size = (image.geometry.height, image.geometry.width)
-    every = {kind: np.asarray(masks.get(kind, np.zeros((0, 0))), bool) for kind in kinds}
-    every = {kind: one if one.size or kind in masks else np.zeros(size, bool) for kind, one in every.items()}
-    lesions = {kind: find_lesions(one, kind, image) for kind, one in every.items()}
+    empty = np.zeros((image.geometry.height, image.geometry.width), bool)
+    lesions = {kind: find_lesions(np.asarray(masks.get(kind, empty), bool), kind, image) for kind in kinds}
+    components = [dict(zip(one.rules, swept(image, placed, blocks, lesions, one), strict=True)) for one in sweeps]
     found: list[Held | Swept] = []
-    for one, own in zip(rules, levels, strict=True):
-        asked = {kind: part.asking(one.smallest_lesion) for kind, part in lesions.items()}
+    for one in rules:
         if one.candidates == "peaks":
-            found.append(peaks_held(image, asked, one)[1])
+            found.append(peaks_held(image, lesions, one)[1])
         else:
-            found.append(swept(image, placed, blocks, asked, own, one))
-    union = np.logical_or.reduce(list(every.values()))
-    shares = {kind: blocks.share(one) for kind, one in [*every.items(), (POOLED, union)]}
-    if grid.pooling == "any":
-        shares = {kind: (one > 0).astype(np.float32) for kind, one in shares.items()}
+            found.append(next(part[one] for part in components if one in part))
+    shares = {kind: blocks.share(one.rows, one.columns) for kind, one in lesions.items()}
+    rows, columns = (np.concatenate([getattr(one, key) for one in lesions.values()]) for key in ("rows", "columns"))
+    shares[POOLED] = blocks.share(rows, columns)
+    if job.grid.pooling == "any":
+        shares = {kind: (one > 0).astype(np.float64) for kind, one in shares.items()}
     x, y = image.centres
     here = image.in_field(x[None, :], y[:, None])
     top = float(image.values[here].max()) if here.any() else float(placed.max())
-    return _Seen(found, pixel_counts(placed, inside, shares, bins), _described(lesions), top)
+    return _Seen(found, pixel_counts(placed, inside, shares, job.bins), _described(lesions), top)
 
 
 def _described(lesions: dict[str, Lesions]) -> dict[str, dict[str, Any]]:

@@ -80,8 +80,9 @@ def find_lesions(mask: NDArray[np.bool_], kind: str, image: LesionImage | None =
     part = np.ascontiguousarray(mask[top : top + high, left : left + wide], dtype=np.uint8)
     if not part.size:
         part = np.zeros((1, 1), np.uint8)
-    number, labels, _, _ = cv2.connectedComponentsWithStats(part, connectivity=8, ltype=cv2.CV_32S)
-    rows, columns = np.nonzero(part)
+    number, labels = cv2.connectedComponents(part, connectivity=8, ltype=cv2.CV_32S)
+    places = cv2.findNonZero(part)
+    columns, rows = np.empty((2, 0), np.int64) if places is None else places.reshape(-1, 2).T.astype(np.int64)
     owner = labels[rows, columns] - 1
     rows, columns = rows + top, columns + left
     if image is not None:

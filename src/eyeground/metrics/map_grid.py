@@ -139,15 +139,14 @@ class Blocks:
         rows, columns = self.shape
         return (np.arange(columns) + 0.5) * self.factor, (np.arange(rows) + 0.5) * self.factor
 
-    def share(self, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-        """Part of each block that a mask (height, width) covers, (rows, columns)."""
-        f, (rows, columns) = self.factor, self.shape
-        padded = np.zeros((rows * f, columns * f), np.uint8)
-        padded[: self.height, : self.width] = mask
-        if f == 1:
-            return padded.astype(np.float32)
-        sums = padded.reshape(rows, f, columns * f).sum(axis=1, dtype=np.uint16)
-        return sums.reshape(rows, columns, f).sum(axis=2, dtype=np.uint32).astype(np.float32) / np.float32(f * f)
+    def share(self, rows: NDArray[Any], columns: NDArray[Any]) -> Floats:
+        """Part of each block that pixels (m,) cover, (rows, columns); a pixel given twice covers once."""
+        high, wide = self.shape
+        covered = np.zeros((self.height, self.width), bool)
+        covered[rows, columns] = True
+        flat = np.flatnonzero(covered)
+        block = flat // self.width // self.factor * wide + flat % self.width // self.factor
+        return np.bincount(block, minlength=high * wide).reshape(high, wide) / self.factor**2
 
 
 def blocks_of(geometry: Geometry, cells: int = CELLS) -> Blocks:
@@ -177,8 +176,8 @@ def on_blocks(image: LesionImage, blocks: Blocks, interpolation: Interpolation =
         placed = values[row[:, None], column[None, :]]
     else:
         placed = _hats(down, h) @ values @ _hats(across, w).T
-    seen_x = (x >= geometry.x) & (x <= geometry.x + geometry.side)
-    seen_y = (y >= geometry.y) & (y <= geometry.y + geometry.side)
+    seen_x = (x >= geometry.x) & (x < geometry.x + geometry.side)
+    seen_y = (y >= geometry.y) & (y < geometry.y + geometry.side)
     return np.where(inside & seen_y[:, None] & seen_x[None, :], placed, -np.inf), inside
 
 

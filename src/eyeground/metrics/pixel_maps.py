@@ -11,11 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from eyeground.metrics.map_grid import Bools, Floats
 
-BINS = 1024
+BINS = 512
 """Thresholds between which values are counted."""
 NAMES = ("ap", "auprc", "auroc", "iou_best", "dice_best")
 BLOCK = 2_000_000
@@ -32,9 +31,7 @@ class PixelCounts:
     positive: dict[str, Floats]
 
 
-def pixel_counts(
-    placed: Floats, inside: Bools, shares: Mapping[str, NDArray[np.float32]], thresholds: Floats
-) -> PixelCounts:
+def pixel_counts(placed: Floats, inside: Bools, shares: Mapping[str, Floats], thresholds: Floats) -> PixelCounts:
     """Counts of one photograph.
 
     Args:

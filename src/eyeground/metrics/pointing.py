@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
 
 from eyeground.metrics.proportions import wilson
 
@@ -65,12 +65,31 @@ def peak(values: NDArray[np.floating[Any]], shift: tuple[float, float] = (0.0, 0
     return float(across[column]), float(down[row])
 
 
-def point(mask: NDArray[np.bool_], at: tuple[float, float], field: NDArray[np.bool_], diameter: float) -> Pointed:
-    """Holds a point against a mask.
+@dataclass(frozen=True)
+class Reach:
+    """A mask made ready for points: `mask` and `near` (H, W), and what points anywhere in the field would score."""
+
+    mask: NDArray[np.bool_]
+    near: NDArray[np.bool_]
+    chance: float
+    cover: float
+
+    def point(self, at: tuple[float, float]) -> Pointed:
+        """Holds a point against the mask.
+
+        Args:
+            at: (x, y) in pixels; pixel i covers [i, i + 1). A point outside the picture counts at its edge.
+        """
+        height, width = self.mask.shape
+        column, row = min(max(int(at[0]), 0), width - 1), min(max(int(at[1]), 0), height - 1)
+        return Pointed(bool(self.mask[row, column]), bool(self.near[row, column]), self.chance, self.cover)
+
+
+def reach(mask: NDArray[np.bool_], field: NDArray[np.bool_], diameter: float) -> Reach:
+    """Where a point would be a hit.
 
     Args:
         mask: (H, W), true on the lesion, somewhere.
-        at: (x, y) in pixels; pixel i covers [i, i + 1). A point outside the picture counts at its edge.
         field: (H, W), true in the field of view: where a random point may fall.
         diameter: of the field in pixels; the tolerance is a part of it.
 
@@ -79,16 +98,14 @@ def point(mask: NDArray[np.bool_], at: tuple[float, float], field: NDArray[np.bo
     """
     if mask.shape != field.shape or not mask.any() or not field.any():
         raise ValueError(f"a mask {mask.shape} and a field {field.shape} of one size are wanted, neither empty")
-    away = distance_transform_edt(~mask)
-    height, width = mask.shape
-    column, row = min(max(int(at[0]), 0), width - 1), min(max(int(at[1]), 0), height - 1)
-    near = away <= TOLERANCE * diameter
-    return Pointed(
-        inside=bool(mask[row, column]),
-        hit=bool(near[row, column]),
-        chance=float(near[field].mean()),
-        cover=float(mask[field].mean()),
-    )
+    away = cv2.distanceTransform(np.asarray(~mask, np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    near = np.asarray(away <= TOLERANCE * diameter)
+    return Reach(mask, near, float(near[field].mean()), float(mask[field].mean()))
+
+
+def point(mask: NDArray[np.bool_], at: tuple[float, float], field: NDArray[np.bool_], diameter: float) -> Pointed:
+    """Holds one point (x, y) against a mask; see `reach`."""
+    return reach(mask, field, diameter).point(at)
 
 
 def tally(points: Sequence[Pointed]) -> dict[str, Any]:
