@@ -16,7 +16,7 @@ def test_list_and_doctor(capsys: pytest.CaptureFixture[str]) -> None:
     found = json.loads(capsys.readouterr().out)
     assert set(found) == {"methods", "layouts", "trunks"}
     assert all(row["name"] and row["line"] for rows in found.values() for row in rows)
-    assert {"odir", "odir-release", "odir-kaggle", "folder"} <= {row["name"] for row in found["layouts"]}
+    assert {"odir", "odir-release", "folder", "idrid", "idrid-lesions", "messidor2"} <= {row["name"] for row in found["layouts"]}
     assert main(["doctor", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["train"]["torch"]

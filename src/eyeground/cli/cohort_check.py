@@ -14,6 +14,8 @@ from eyeground import leaks
 from eyeground.cli.cohort_options import CohortSource
 from eyeground.cli.console import out, parse, print_json, track, warn
 from eyeground.cohorts.census import census, unreadable_images
+from eyeground.cohorts.lesion_counts import lesion_counts
+from eyeground.cohorts.masks import has_masks
 from eyeground.records import Cohort
 from eyeground.splits import find_all_duplicates
 
@@ -40,14 +42,15 @@ class Check:
 
 
 def check(cohort: Cohort, quick: bool = False, workers: int = 2) -> dict[str, Any]:
-    """The census of a cohort, with unreadable photographs and duplicates (null when quick)."""
+    """The census of a cohort, with unreadable photographs, duplicates (null when quick) and lesions, where drawn."""
     if quick:
         return census(cohort) | {"unreadable_images": None, "duplicates": None}
+    drawn = {"lesions": lesion_counts(cohort, track)} if has_masks(cohort.layout) else {}
     prints = leaks.fingerprints(cohort.visits, workers, track)
     broken = unreadable_images(cohort, prints)
     pairs = find_all_duplicates(cohort.visits, prints, workers, track)
     found = {"unreadable_images": len(broken), "duplicates": [pair.to_dict() for pair in pairs]}
-    return census(cohort, broken) | found
+    return census(cohort, broken) | found | drawn
 
 
 def main(argv: Sequence[str]) -> int:
@@ -77,6 +80,8 @@ def _show(result: dict[str, Any], few: int | None) -> None:
     """Tables for a person; `few` limits the examples, None names all."""
     out.print(_overview(result))
     out.print(_labels(result))
+    if "lesions" in result:
+        out.print(_lesions(result["lesions"]))
     if result["flags"]:
         out.print(_flags(result, few))
     pairs = result["duplicates"]
@@ -114,6 +119,18 @@ def _labels(result: dict[str, Any]) -> Table:
             counts = [result["labels"][level][code][what] for code in result["vocabulary"]]
             name = {"present": level, "sole": f"{level}, sole label", "unknown": f"{level}, unknown"}[what]
             table.add_row(name, *map(str, counts), end_section=what == "unknown")
+    return table
+
+
+def _lesions(found: dict[str, Any]) -> Table:
+    table = Table(title="lesions: connected parts of the masks", title_justify="left", box=box.SIMPLE_HEAD)
+    for heading in ("", "in photos", "lesions", "per photo", "median px", "least", "greatest", "covered"):
+        table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
+    for code, row in found.items():
+        least, median, greatest = row["pixels"]
+        counts = (f"{row['photographs']:,}", f"{row['lesions']:,}", f"{row['median']:g}")
+        areas = (f"{median:,.0f}", f"{least:,}", f"{greatest:,}", f"{row['covered']:.2%}")
+        table.add_row(code, *counts, *areas)
     return table
 
 

@@ -17,7 +17,7 @@ class CohortSource:
     """Which cohort, and how to read it."""
 
     layout: str
-    """How the files are laid out: odir, odir-release, odir-kaggle or folder; `eyeground list` describes them."""
+    """How the files are laid out: folder, odir, idrid, eyepacs and others; `eyeground list` describes them."""
     root: Path
     """The cohort's folder."""
     options: Annotated[CohortOptions, tyro.conf.arg(name="")] = field(default_factory=CohortOptions)

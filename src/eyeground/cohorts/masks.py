@@ -62,6 +62,11 @@ def read_mask(path: Path, least: int = 1) -> NDArray[np.bool_]:
     return np.asarray(pixels >= least)
 
 
+def has_masks(layout: str) -> bool:
+    """Whether the layout says where its masks lie, so that a cohort of it is one with masks."""
+    return layout in LAYOUTS and hasattr(importlib.import_module(LAYOUTS[layout][1]), "masks")
+
+
 def find_masks(cohort: Cohort, codes: Sequence[str] | None = None) -> tuple[MaskFile, ...]:
     """The masks of a cohort, in the order of visits, sides and codes.
 
@@ -79,7 +84,7 @@ def find_masks(cohort: Cohort, codes: Sequence[str] | None = None) -> tuple[Mask
         root = cohort.root / FOLDER
         example = next((eye.file for visit in cohort.visits for eye in visit.listed()), "name.jpg")
         place = f"{FOLDER}/{wanted[-1]}/{PurePosixPath(example).with_suffix('.png')}"
-        if hasattr(module, "masks"):
+        if has_masks(cohort.layout):
             raise DataError(f"no masks of {', '.join(wanted)} in {cohort.root}")
         raise DataError(f"no lesion masks in {root}: they are looked for at places such as {place}")
     return found

@@ -95,10 +95,7 @@ def decode_bytes(data: bytes, target: int | None, path: Path) -> Decoded:
         ImageError: not an image, damaged or truncated, too many pixels, or pixels that are not 8 or 16 bit.
     """
     header = _open(data, path)
-    try:
-        orientation = int(header.getexif().get(ORIENTATION, 1))
-    except _BROKEN:
-        orientation = 1
+    orientation = _orientation(header)
     width, height = header.size
     scale = 1
     try:
@@ -116,6 +113,21 @@ def decode_bytes(data: bytes, target: int | None, path: Path) -> Decoded:
     if orientation in TURNED:
         width, height = height, width
     return Decoded(_upright(pixels, orientation), width, height, scale, notes)
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """Width and height of a photograph, upright, by its header. Raises `ImageError` as `decode_bytes` does."""
+    header = _open(read_bytes(path), path)
+    width, height = header.size
+    return (height, width) if _orientation(header) in TURNED else (width, height)
+
+
+def _orientation(header: Image.Image) -> int:
+    """EXIF's; 1 (upright) where it can't be read."""
+    try:
+        return int(header.getexif().get(ORIENTATION, 1))
+    except _BROKEN:
+        return 1
 
 
 def _open(data: bytes, path: Path) -> Image.Image:
