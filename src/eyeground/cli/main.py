@@ -27,7 +27,9 @@ COMMANDS = {
     "calibrate": ("calibrate", "calibration, thresholds and label sets chosen again on the validation part"),
     "operating-point": ("operating_point", "thresholds for a sensitivity, a specificity or a PPV that is wanted"),
     "evaluate": ("evaluate", "judge a bundle on a cohort"),
+    "blend": ("blend", "several networks and both eyes, blended by a forest, a dense net or the mean"),
     "localise": ("localise", "whether the heatmaps point at the lesions, where masks are known"),
+    "faithfulness": ("faithfulness", "whether the heatmaps name what moved the score, beside floors"),
     "weights": ("weights", "how much a model gave to each eye, and whether the affected eye got more"),
     "score": ("score", "the challenge's scoring for anybody's predictions"),
     "compare": ("compare", "which of several systems is better, by how much, how certainly"),
@@ -73,7 +75,7 @@ def run(argv: Sequence[str]) -> int:
         module = importlib.import_module(f"eyeground.cli.{COMMANDS[name][0]}")
         return int(module.main(rest))
     except ModuleNotFoundError as error:
-        if error.name not in ("torch", "torchvision", "timm", "lightning"):
+        if error.name not in ("torch", "torchvision", "timm", "lightning", "sklearn"):
             raise
         raise UsageError(f"'{name}' needs {error.name}: pip install 'eyeground[train]'") from error
 
