@@ -105,6 +105,8 @@ def explain(
     Raises:
         UsageError: an unknown name or label, a network in training, or one that this explainer can't be right for.
     """
+    import torch
+
     module = find_explainer(name)
     if network.training:
         raise UsageError("maps are made in eval mode; call network.eval() first")
@@ -112,5 +114,6 @@ def explain(
     chosen = list(range(count)) if labels is None else [int(label) for label in labels]
     if not chosen or min(chosen) < 0 or max(chosen) >= count:
         raise UsageError(f"labels are numbers from 0 to {count - 1}, one or more, not {chosen}")
-    maps: Tensor = module.maps(network, batch, chosen, target)
+    with torch.inference_mode(False), torch.enable_grad():
+        maps: Tensor = module.maps(network, batch, chosen, target)
     return maps.detach().float().masked_fill(~batch.seen[:, :, None, None, None], float("nan"))
