@@ -162,7 +162,7 @@ class ImageMining(nn.Module):
         if self.net != "alexnet":
             maps = rms_pool(maps, 3, RMS_STRIDE[self.net]).flatten(1)
         logits: Tensor = self.head(maps)
-        return logits.float()
+        return logits if logits.dtype == torch.float64 else logits.float()
 
 
 def build(config: Config, vocabulary: Vocabulary, size: int) -> ImageMining:
@@ -191,7 +191,8 @@ def loss(model: nn.Module, batch: Batch, config: Config) -> dict[str, Tensor]:
             chosen = config.sparsity_layers or tuple(trunk.feeding)
             target = logits if config.sparsity_target == "logit" else torch.sigmoid(logits)
             watched = [trunk.watched[number] for number in chosen]
-            weight = None if batch.weight is None else batch.weight[:, None].expand_as(batch.seen)[batch.seen]
+            heavy = batch.eye_known.any(-1).to(target.dtype)  # an eye without a known label has no part
+            weight = (heavy if batch.weight is None else heavy * batch.weight[:, None])[batch.seen]
             sparse = sparsity(target.sum(1), watched, config.sparsity_penalty, weight)
     finally:
         trunk.watching, trunk.watched = False, {}
