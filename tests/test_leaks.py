@@ -282,3 +282,11 @@ def test_frames_without_detail_and_empty_files_are_not_the_same_eye() -> None:
     prints += [Fingerprint(f"empty{i}", f"empty{i}", "left", NOTHING, "") for i in range(2)]
     assert find_duplicates(prints) == []
     assert audit(prints[::2], prints[1::2], same_cohort=False).passed
+
+
+def test_a_side_that_nobody_told_is_not_shown() -> None:
+    told, untold = Fingerprint("7", "7", "left", "a", ""), Fingerprint("8", "8", "left", "b", "", side_known=False)
+    assert str(Pair(told, untold, "copy", 1.0)) == "7 left = 8 (copy)"
+    assert Pair(told, untold, "copy", 1.0).to_dict()["b"] == "8 left"  # what stored splits are compared by
+    assert [Fingerprint(*one.to_row()).shown for one in (told, untold)] == ["7 left", "8"]  # type: ignore[arg-type]
+    assert len(told.to_row()) == 5 and Fingerprint("8", "8", "left", "b", "") == untold

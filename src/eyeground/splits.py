@@ -329,7 +329,7 @@ def _core(
 
 def _to_text(split: Split) -> str:
     core = _core(split.layout, split.vocabulary, split.scheme, split.seed, split.folds, split.groups)
-    prints = [[one.visit, one.patient, one.side, one.sha256, one.signature] for one in split.fingerprints]
+    prints = [one.to_row() for one in split.fingerprints]
     found = list(split.duplicates)
     protocol = {**split.protocol.to_dict(), "hash": split.protocol.hash, "leaky": split.protocol.leaky}
     about: dict[str, Any] = {

@@ -49,7 +49,7 @@ def check(cohort: Cohort, quick: bool = False, workers: int = 2) -> dict[str, An
     prints = leaks.fingerprints(cohort.visits, workers, track)
     broken = unreadable_images(cohort, prints)
     pairs = find_all_duplicates(cohort.visits, prints, workers, track)
-    found = {"unreadable_images": len(broken), "duplicates": [pair.to_dict() for pair in pairs]}
+    found = {"unreadable_images": len(broken), "duplicates": [pair.to_shown() for pair in pairs]}
     return census(cohort, broken) | found | drawn
 
 

@@ -118,7 +118,7 @@ def _given(config: MakeSplit) -> dict[str, Any]:
 def _photographs(config: MakeSplit, cohort: Cohort) -> tuple[tuple[Fingerprint, ...], list[Pair]]:
     """Fingerprints and duplicates, the listed ones too."""
     prints = leaks.fingerprints(cohort.visits, config.workers, track)
-    unreadable = [one.name for one in prints if not one.signature]
+    unreadable = [one.shown for one in prints if not one.signature]
     if unreadable:
         some = f"{len(unreadable)} photograph{'s' * (len(unreadable) > 1)}"
         warn(f"{some} can't be decoded ({_few(unreadable)}); see cohort check")

@@ -81,7 +81,7 @@ def audit(train: Sequence[Fingerprint], test: Sequence[Fingerprint], same_cohort
     exact = tuple(pair for pair in pairs if pair.kind == "identical")
     suspects = tuple(pair for pair in pairs if pair.kind == "suspect")
     similar = tuple(pair for pair in pairs if pair.kind not in ("identical", "suspect"))
-    unreadable = tuple(dict.fromkeys(one.name for one in [*train, *test] if not one.signature))
+    unreadable = tuple(dict.fromkeys(one.shown for one in [*train, *test] if not one.signature))
     passed = not (shared or exact or similar)
     earlier = any(one.is_earlier for one in [*train, *test])
     text = _audit_text(len(train), len(test), shared, exact, similar) + _notes(train, test, unreadable, suspects)

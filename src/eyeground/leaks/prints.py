@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from eyeground.leaks.signature import VERSION, signature_of
 from eyeground.progress import Track, quiet
-from eyeground.records import Side, Visit
+from eyeground.records import Eye, Side, Visit
 
 NOTHING = hashlib.sha256(b"").hexdigest()
 """Hash of an empty file."""
@@ -23,17 +23,32 @@ Kind = Literal["identical", "copy", "mirrored", "same_eye", "known", "suspect"]
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """One photograph. `signature` is text, see `leaks.signature`; empty when the file can't be decoded."""
+    """One photograph. `signature` is text, see `leaks.signature`; empty when the file can't be decoded.
+
+    `side_known` is False where nobody told which eye it is; splits of earlier versions did not keep that.
+    """
 
     visit: str
     patient: str
     side: Side
     sha256: str
     signature: str
+    side_known: bool = field(default=True, compare=False)
 
     @property
     def name(self) -> str:
+        """Tells photographs apart, also in stored splits; `shown` is for people."""
         return f"{self.visit} {self.side}"
+
+    @property
+    def shown(self) -> str:
+        """The name, without a side that nobody told."""
+        return self.name if self.side_known else self.visit
+
+    def to_row(self) -> list[str | bool]:
+        """For JSON; `Fingerprint(*row)` reads it."""
+        row: list[str | bool] = [self.visit, self.patient, self.side, self.sha256, self.signature]
+        return row if self.side_known else [*row, False]
 
     @property
     def is_earlier(self) -> bool:
@@ -61,7 +76,11 @@ class Pair:
     evidence: str = ""
 
     def __str__(self) -> str:
-        return f"{self.a.name} = {self.b.name} ({self.kind.replace('_', ' ')})"
+        return f"{self.a.shown} = {self.b.shown} ({self.kind.replace('_', ' ')})"
+
+    def to_shown(self) -> dict[str, Any]:
+        """As `to_dict`, with the names that people are shown."""
+        return {**self.to_dict(), "a": self.a.shown, "b": self.b.shown}
 
     def to_dict(self) -> dict[str, Any]:
         similarity = None if np.isnan(self.similarity) else round(self.similarity, 4)
@@ -77,16 +96,17 @@ def fingerprints(visits: Sequence[Visit], workers: int = 2, track: Track = quiet
         workers: threads; decoding leaves Python's lock.
         track: shows how far it is.
     """
-    eyes = [(visit, eye.side, eye.path) for visit in visits for eye in visit.listed() if eye.path is not None]
+    eyes = [(visit, eye, eye.path) for visit in visits for eye in visit.listed() if eye.path is not None]
     with ThreadPoolExecutor(max(workers, 1)) as pool:
         prints = pool.map(lambda item: _fingerprint(*item), eyes)
         return tuple(track(prints, "fingerprints", len(eyes)))
 
 
-def _fingerprint(visit: Visit, side: Side, path: Path) -> Fingerprint:
+def _fingerprint(visit: Visit, eye: Eye, path: Path) -> Fingerprint:
     """An unreadable file has no signature; one that can't even be opened has the hash of nothing."""
     try:
         data = path.read_bytes()
     except OSError:
         data = b""
-    return Fingerprint(visit.id, visit.patient, side, hashlib.sha256(data).hexdigest(), signature_of(data, path))
+    found = hashlib.sha256(data).hexdigest(), signature_of(data, path)
+    return Fingerprint(visit.id, visit.patient, eye.side, *found, eye.side_known)

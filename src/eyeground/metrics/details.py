@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from eyeground.metrics import abstain
+from eyeground.metrics.counts import above
+from eyeground.metrics.cumulative import RETINOPATHY, grade_agreement
 from eyeground.metrics.exclusive import classify
 from eyeground.metrics.groups import by_eyes, by_label_count
 from eyeground.metrics.operating import Point, operate, why_not
@@ -52,7 +54,8 @@ def details(
 
     Returns:
         JSON-able: `reliability`, `operating`, `by_label_count`, `abstaining`; with eye labels `by_eyes`; for a
-        vocabulary of exclusive classes or grades `exclusive`.
+        vocabulary of exclusive classes or grades `exclusive`; with all four endpoints of the retinopathy grade `grade`,
+        called at the thresholds (0.5 without).
 
     Raises:
         ValueError: as `judge`; a truth of exclusive classes that has not one class in each row.
@@ -78,6 +81,11 @@ def details(
         whole = mask.all(axis=1)
         ordered = vocabulary.kind == "grades"
         result["exclusive"] = classify(labels[whole], scores[whole]).to_dict(vocabulary.codes, ordered)
+    if set(RETINOPATHY) <= set(vocabulary.codes):
+        of = [vocabulary.index(code) for code in RETINOPATHY]
+        cuts = np.full(len(vocabulary), 0.5) if thresholds is None else np.asarray(thresholds, np.float64)
+        whole = mask[:, of].all(axis=1)
+        result["grade"] = grade_agreement(labels[whole][:, of] > 0, above(scores, cuts)[whole][:, of])
     return result
 
 

@@ -54,7 +54,7 @@ def _row(pair: Pair, first: Eyes, second: Eyes, codes: tuple[tuple[str, ...], tu
     disagree = [code for code in common if {labels[0][code], labels[1][code]} == {0, 1}]
     present = [[code for code, state in one.items() if state == 1] for one in labels]
     named = {"file_a": a.file, "file_b": b.file, "labels_a": present[0], "labels_b": present[1]}
-    return {**pair.to_dict(), **named, "disagree": disagree, "same_patient": pair.a.patient == pair.b.patient}
+    return {**pair.to_shown(), **named, "disagree": disagree, "same_patient": pair.a.patient == pair.b.patient}
 
 
 def page(pairs: Sequence[Pair], one: Cohort, two: Cohort, facts: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from eyeground.errors import BundleError
@@ -28,7 +28,7 @@ class Chosen:
     fingerprints: tuple[Fingerprint, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        rows = [list(asdict(one).values()) for one in self.fingerprints]
+        rows = [one.to_row() for one in self.fingerprints]
         return {"layout": self.layout, "split_hash": self.split_hash, "by": self.by, "fingerprints": rows}
 
 

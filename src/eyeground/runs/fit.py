@@ -141,7 +141,7 @@ def _unchanged(split: Split, parts: Parts, prepared: PreparedVisits) -> None:
     """Photographs must be those that the split was made (and audited) on, and all of them."""
     hashes = prepared.hashes()
     readable = [one for one in split.fingerprints_of(parts.train + parts.val) if one.signature]
-    gone = [one.name for one in readable if (one.visit, one.side) not in hashes]
+    gone = [one.shown for one in readable if (one.visit, one.side) not in hashes]
     if gone:
         raise DataError(
             f"{len(gone)} photographs of the split are not there or can't be read any more ({', '.join(gone[:3])}); "
