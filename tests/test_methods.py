@@ -220,6 +220,7 @@ def test_pair_loss_parts_and_weights() -> None:
     [
         ("dkcnet", {}),
         ("shallow_cnn", {}),
+        ("image_mining", {}),
         ("gour_khanna", {"inputs": "one"}),
         ("bfpc_net", {"fusion": "none"}),
         ("mcg_net", {}),
