@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,7 +17,8 @@ from eyeground.cohorts.masks import MaskFile
 from eyeground.images.cache import CacheEntry
 from eyeground.images.geometry import Geometry
 from eyeground.metrics.pointing import TOLERANCE, peak, point, tally
-from eyeground.runs import localise as localisation
+from eyeground.runs import pointings
+from eyeground.runs.explained import Explained, EyeMaps
 
 SIDE = 200
 FIELD = np.ones((SIDE, SIDE), bool)
@@ -101,8 +103,8 @@ def test_every_point_lands_on_its_own_eyes_own_label(tmp_path: Path) -> None:
             (at,) = geometry.to_view([(x + 0.5, y + 0.5)])
             evidence[c, int(at[1] * cells / size), int(at[0] * cells / size)] = 5
         entry = CacheEntry(tmp_path / f"{side}.jpg", "0", geometry, {}, ())
-        maps["7", side] = localisation._Map(entry, evidence, np.array([c, -c], np.float32))
-    found = list(localisation._point(masks, maps, ("D", "G")))
+        maps["7", side] = EyeMaps(entry, evidence, np.array([1, -1], np.float32), (0.0, 0.0))
+    found = played(masks, maps)
     assert [(one.side, one.code) for one in found] == list(centres)
     for one in found:
         x, y = centres[one.side, one.code]
@@ -112,7 +114,18 @@ def test_every_point_lands_on_its_own_eyes_own_label(tmp_path: Path) -> None:
         square = (19 + 2 * reach) * (11 + 2 * reach) - (4 - np.pi) * reach**2
         assert one.result.chance == pytest.approx(square / (np.pi * 120**2), rel=0.08)
     swapped = {("7", "left"): maps["7", "right"], ("7", "right"): maps["7", "left"]}
-    assert not any(one.result.hit for one in localisation._point(masks, swapped, ("D", "G")))
+    assert not any(one.result.hit for one in played(masks, swapped))
+    crossed = played(masks, maps, {"D": "G", "G": "D"})
+    assert not any(one.result.hit for one in crossed)
+    assert [one.label for one in crossed] == ["G", "D", "G", "D"]
+
+
+def played(
+    masks: list[MaskFile], maps: dict[Any, EyeMaps], explained_by: dict[str, str] | None = None
+) -> list[pointings.Pointing]:
+    """The pointing game of one explainer."""
+    found = Explained("evidence", "logit", maps, ())
+    return [one for (one,) in pointings.play(masks, [found], explained_by or {"D": "D", "G": "G"}, ("D", "G"))]
 
 
 def test_a_mask_is_read_as_it_lies(tmp_path: Path) -> None:
@@ -141,19 +154,24 @@ def test_the_command_judges_every_finding_of_the_part_once(
 ) -> None:
     where = ["--split", str(made.split), "--part", "test"]
     capsys.readouterr()
-    assert run([*flags(made, made.root), *where, "--json", "--out", str(tmp_path)]) == 0
+    assert run([*flags(made, made.root), *where, "--json", "--out", str(tmp_path), "--resamples", "50"]) == 0
     record = json.loads(capsys.readouterr().out)
     assert json.loads((tmp_path / "localisation.json").read_text()) == record
     assert cv2.imread(str(tmp_path / "pointing.png")) is not None
     test = set(json.loads(made.split.read_text())["folds"][0]["test"])
     truth = json.loads((made.root / "truth.json").read_text())
     eyes = [eye for one in truth["patients"] if str(one["id"]) in test for eye in one["eyes"].values()]
-    for row in record["per_class"]:
+    (row,) = record["maps"]
+    pointing = row["pointing"]
+    for row in pointing["per_class"]:
         assert row["n"] == sum(row["code"] in eye["labels"] for eye in eyes)
         assert 0 <= row["inside"] <= row["hits"] <= row["n"]
-    assert record["local"]["n"] + record["everywhere_n"] == sum(row["n"] for row in record["per_class"])
-    assert {row["code"] for row in record["per_class"] if row["cover"] > 0.5} >= {"C"}
-    assert run([*flags(made, made.root), *where]) == 0
+    assert pointing["local"]["n"] + pointing["everywhere_n"] == sum(row["n"] for row in pointing["per_class"])
+    assert {row["code"] for row in pointing["per_class"] if row["cover"] > 0.5} >= {"C"}
+    assert [row["map"] for row in record["floors"]] == ["centre", "noise"]
+    assert record["explained_by"]["D"] == "D"
+    assert "C" not in record["maps"][0]["lesions"], "a cataract is everywhere: no lesions to count"
+    assert run([*flags(made, made.root), *where, "--resamples", "0"]) == 0
     assert "by chance" in capsys.readouterr().out
 
 

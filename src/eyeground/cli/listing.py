@@ -9,6 +9,7 @@ from rich.table import Table
 
 from eyeground.cli.console import out, parse, print_json
 from eyeground.cohorts import LAYOUTS
+from eyeground.explain import EXPLAINERS
 from eyeground.methods import METHODS
 
 TRUNKS = {
@@ -25,7 +26,7 @@ TRUNKS = {
 
 @dataclass(frozen=True)
 class Flags:
-    """Names the methods, cohort layouts and trunks."""
+    """Names the methods, cohort layouts, explainers and trunks."""
 
     json: bool = False
     """Print one JSON object and nothing else."""
@@ -36,6 +37,7 @@ def main(argv: Sequence[str]) -> int:
     groups = {
         "methods": [{"name": name, "line": entry.line} for name, entry in METHODS.items()],
         "layouts": [{"name": name, "line": line} for name, (line, _) in LAYOUTS.items()],
+        "explainers": [{"name": name, "line": f"{row.line} ({row.unit})"} for name, row in EXPLAINERS.items()],
         "trunks": [{"name": name, "line": line} for name, line in TRUNKS.items()],
     }
     if flags.json:

@@ -1,139 +1,213 @@
-"""Whether the evidence maps point at the lesions: every map's peak against the mask of its label."""
+"""Whether a bundle's maps show where the findings are: the pointing game and the lesion score, map by map."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from eyeground.cohorts.lesion_types import explaining_label
 from eyeground.cohorts.masks import MaskFile, find_masks
 from eyeground.errors import DataError, UsageError
-from eyeground.images.cache import CacheEntry
-from eyeground.images.geometry import Geometry
-from eyeground.metrics.pointing import EVERYWHERE, TOLERANCE, Pointed, peak, point, tally
+from eyeground.explain import EXPLAINERS, find_explainer
+from eyeground.metrics.pointing import EVERYWHERE, TOLERANCE
+from eyeground.metrics.resample import Plan
 from eyeground.progress import Track
-from eyeground.records import SIDES, Side
-from eyeground.runs.data import prepare_visits
+from eyeground.records import Cohort
+from eyeground.runs.data import PreparedVisits, prepare_visits
+from eyeground.runs.explained import Explained, Key, explained
+from eyeground.runs.lesions import Lesioned, floors, is_healthy, lesion_scores
 from eyeground.runs.machine import Place
 from eyeground.runs.model import Model
-from eyeground.runs.unseen import Asked, choose
+from eyeground.runs.pointings import Pointing, play, rates
+from eyeground.runs.unseen import Asked, Unseen, choose
 
 
 @dataclass(frozen=True)
-class Pointing:
-    """One true finding and where the map of its label is strongest: `at` (x, y) in original pixels.
+class Wanted:
+    """What is to be held against the masks.
 
-    `eye_logit` is what the eye got for this label before calibration.
+    Attributes:
+        maps: explainers by name.
+        label: the model's label whose maps are held against all masks; None is each code's own (see `lesion_types`).
+        healthy: a cohort whose healthy eyes are negatives of the image-level areas, chosen like the others.
+        draws, seed: of the intervals.
     """
 
-    visit: str
-    side: Side
-    code: str
-    photograph: Path
-    width: int
-    height: int
-    mask: MaskFile
-    at: tuple[float, float]
-    eye_logit: float
-    result: Pointed
+    maps: tuple[str, ...] = ("evidence",)
+    label: str | None = None
+    healthy: Asked | None = None
+    draws: int = 2000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Raises `UsageError` for an explainer that is unknown or named twice."""
+        for name in self.maps:
+            find_explainer(name)
+        if not self.maps or len(set(self.maps)) < len(self.maps):
+            raise UsageError(f"--maps takes explainers, each once: {', '.join(EXPLAINERS)}")
 
 
 @dataclass(frozen=True)
 class Localisation:
-    """The rates (JSON-able) and the findings they are made of."""
+    """The record (JSON-able), and what it is made of: each explainer's maps and pointings, and the lesions."""
 
     record: dict[str, Any]
-    pointings: tuple[Pointing, ...]
+    maps: tuple[Explained, ...]
+    pointings: tuple[tuple[Pointing, ...], ...]
+    lesioned: Lesioned
+    labels: tuple[str, ...]
+
+    @property
+    def stamps(self) -> tuple[str, ...]:
+        """Warnings that go with every number."""
+        return (self.record["stamp"],) if "stamp" in self.record else ()
 
 
 @dataclass(frozen=True)
-class _Map:
-    """One eye's evidence, (C, h, w), its logits (C,), where its view lies, and where the evidence sits in it."""
+class _Eyes:
+    """Visits that may be judged, prepared: of one cohort."""
 
-    entry: CacheEntry
-    evidence: NDArray[np.float32]
-    logits: NDArray[np.float32]
-    shift: tuple[float, float] = (0.0, 0.0)
+    unseen: Unseen
+    prepared: PreparedVisits
 
 
-def localise(model: Model, asked: Asked, place: Place, track: Track, say: Callable[[str], None]) -> Localisation:
-    """Plays the pointing game with every mask of the visits asked for.
+def localise(
+    model: Model, asked: Asked, wanted: Wanted, place: Place, track: Track, say: Callable[[str], None]
+) -> Localisation:
+    """Holds the maps of the visits asked for against their masks.
 
     Raises:
         LeakError: a visit was in training.
-        UsageError: the method has no evidence maps.
+        UsageError: a label or explainer that the model does not have.
         DataError: no masks, none on these visits, or a mask of another size than its photograph.
     """
     bundle = model.bundle
-    find_masks(asked.cohort)  # without masks there is nothing to wait for
-    unseen = choose(bundle, asked, place.workers, track, say)
+    codes = tuple(dict.fromkeys(mask.code for mask in find_masks(asked.cohort)))
+    explained_by = {code: explaining_label(code, bundle.vocabulary.codes, wanted.label) for code in codes}
+    labels = tuple(dict.fromkeys(explained_by.values()))
+    here = _eyes(model, asked, place, track, say)
+    healthy = _healthy(model, wanted, place, track, say)
+    masks = _masks(here, explained_by)
+    if not masks:
+        raise DataError(f"no mask of {asked.cohort.root} belongs to a visit of part '{here.unseen.part}'")
+    together = _joined(here.prepared, healthy[0], len(bundle.vocabulary))
+    numbers = [bundle.vocabulary.index(label) for label in labels]
+    maps = tuple(explained(model, together, name, numbers, track) for name in wanted.maps)
+    every = (*maps, *floors(maps[0]))
+    played = tuple(zip(*track(play(masks, every, explained_by, labels), "pointing", len(masks)), strict=True))
+    lesioned = _lesioned(here, healthy, masks, explained_by, played[0])
+    rows = [_row(every[k], played[k], lesioned, labels, wanted, track) for k in range(len(every))]
+    record = {
+        "part": here.unseen.part,
+        "split_hash": here.unseen.split.hash if here.unseen.split else None,
+        "bundle": bundle.digest,
+        "explained_by": explained_by,
+        "healthy": {"eyes": len(lesioned.healthy), "leak_audit": healthy[1]} if wanted.healthy else None,
+        "tolerance": TOLERANCE,
+        "everywhere": EVERYWHERE,
+        "leak_audit": here.unseen.audit,
+        **({"stamp": here.unseen.stamp} if here.unseen.stamp else {}),
+        "maps": rows[: len(maps)],
+        "floors": rows[len(maps) :],
+    }
+    return Localisation(record, maps, played[: len(maps)], lesioned, labels)
+
+
+def _eyes(model: Model, asked: Asked, place: Place, track: Track, say: Callable[[str], None]) -> _Eyes:
+    """The visits asked for, past the leak audit."""
+    bundle = model.bundle
+    unseen = choose(bundle, replace(asked, other_labels=True), place.workers, track, say)
     prepared = prepare_visits(unseen.visits, bundle.preprocessing, place.cache_path(), place.workers, track)
     for text in prepared.unreadable:
         say(f"left out: {text}")
-    masks = find_masks(unseen.cohort)
-    found = model.predict(prepared.visits, [prepared.eyes[visit.id] for visit in prepared.visits], evidence=True)
-    if found.evidence is None or found.eye_logits is None:
-        raise UsageError(f"method {bundle.config['method']['name']} has no evidence maps of single eyes")
-    maps = {
-        (visit.id, side): _Map(entry, found.evidence[row, e], found.eye_logits[row, e], found.shift(e))
-        for row, visit in enumerate(prepared.visits)
-        for e, side in enumerate(SIDES)
-        if (entry := prepared.eyes[visit.id][e]) is not None
+    return _Eyes(unseen, prepared)
+
+
+def _healthy(
+    model: Model, wanted: Wanted, place: Place, track: Track, say: Callable[[str], None]
+) -> tuple[_Eyes | None, Any]:
+    """The visits with healthy eyes only, named apart from all others; and the audit's record."""
+    if wanted.healthy is None:
+        return None, None
+    found = _eyes(model, wanted.healthy, place, track, say)
+    cohort: Cohort = found.unseen.cohort
+    keep = [v for v in found.prepared.visits if all(is_healthy(v, eye, cohort) for eye in v.listed())]
+    if not keep:
+        raise DataError(f"no healthy eye in part '{found.unseen.part}' of {cohort.root}; give another cohort or part")
+    named = tuple(replace(visit, id=f"healthy: {visit.id}", patient=f"healthy: {visit.patient}") for visit in keep)
+    eyes = {f"healthy: {visit.id}": found.prepared.eyes[visit.id] for visit in keep}
+    return _Eyes(found.unseen, PreparedVisits(named, eyes, ())), found.unseen.audit
+
+
+def _masks(here: _Eyes, explained_by: dict[str, str]) -> list[MaskFile]:
+    """The masks of the eyes that could be prepared."""
+    sides = ("left", "right")
+    seen = {
+        (visit, side)
+        for visit, pair in here.prepared.eyes.items()
+        for side, entry in zip(sides, pair, strict=True)
+        if entry is not None
     }
-    here = [mask for mask in masks if (mask.visit, mask.side) in maps]
-    if not here:
-        raise DataError(f"no mask of {asked.cohort.root} belongs to a visit of part '{unseen.part}'")
-    pointings = tuple(track(_point(here, maps, bundle.vocabulary.codes), "pointing", len(here)))
-    record = {
-        "part": unseen.part,
-        "split_hash": unseen.split.hash if unseen.split else None,
-        "bundle": bundle.digest,
-        "map_elements": list(found.evidence.shape[-2:]),
-        "map_shift": found.map_shift.tolist(),
-        "tolerance": TOLERANCE,
-        "everywhere": EVERYWHERE,
-        "leak_audit": unseen.audit,
-        **({"stamp": unseen.stamp} if unseen.stamp else {}),
-        **rates(pointings, bundle.vocabulary.codes),
-    }
-    return Localisation(record, pointings)
+    found = find_masks(here.unseen.cohort, tuple(explained_by))
+    return [mask for mask in found if (mask.visit, mask.side) in seen]
 
 
-def rates(pointings: Iterable[Pointing], codes: Iterable[str]) -> dict[str, Any]:
-    """`per_class`, and `local` over the findings of all labels that have a place (a cataract is everywhere)."""
-    every = list(pointings)
-    rows = [{"code": code, **tally([one.result for one in every if one.code == code])} for code in codes]
-    return {
-        "per_class": [row for row in rows if row["n"]],
-        "local": tally([one.result for one in every if one.result.local]),
-        "everywhere_n": sum(not one.result.local for one in every),
-    }
-
-
-def _point(masks: Iterable[MaskFile], maps: dict[tuple[str, Side], _Map], codes: tuple[str, ...]) -> Iterator[Pointing]:
-    for mask in masks:
-        map_, c = maps[mask.visit, mask.side], codes.index(mask.code)
-        geometry = map_.entry.geometry
-        drawn = mask.read(geometry.width, geometry.height)
-        if not drawn.any():
-            raise DataError(f"{mask.path} is empty: a label that is not there has no mask")
-        x, y = peak(map_.evidence[c], map_.shift)
-        (at,) = geometry.to_original([(x * geometry.size, y * geometry.size)])
-        result = point(drawn, (at[0], at[1]), _field(geometry), geometry.side)
-        where = (float(at[0]), float(at[1]))
-        size = (geometry.width, geometry.height)
-        yield Pointing(
-            mask.visit, mask.side, mask.code, map_.entry.path, *size, mask, where, float(map_.logits[c]), result
+def _joined(one: PreparedVisits, two: _Eyes | None, labels: int) -> PreparedVisits:
+    """Both, with unknown labels: what these photographs show is in their masks."""
+    visits = one.visits + (two.prepared.visits if two else ())
+    unknown = (None,) * labels
+    blank = tuple(
+        replace(
+            visit,
+            labels=unknown,
+            eyes=tuple(replace(eye, labels=unknown) if eye is not None else None for eye in visit.eyes),
         )
+        for visit in visits
+    )
+    return PreparedVisits(blank, one.eyes | (two.prepared.eyes if two else {}), one.unreadable)
 
 
-def _field(geometry: Geometry) -> NDArray[np.bool_]:
-    """The circle inscribed in the crop, (H, W): the field of view as far as the picture shows it."""
-    rows, columns = np.ogrid[: geometry.height, : geometry.width]
-    half = geometry.side / 2
-    away = (columns + 0.5 - geometry.x - half) ** 2 + (rows + 0.5 - geometry.y - half) ** 2
-    return np.asarray(away <= half**2)
+def _lesioned(
+    here: _Eyes,
+    healthy: tuple[_Eyes | None, Any],
+    masks: Sequence[MaskFile],
+    explained_by: dict[str, str],
+    played: Sequence[Pointing],
+) -> Lesioned:
+    """What there is to find. A code whose masks are everywhere (a cataract) has no lesions to count."""
+    placed = dict.fromkeys(one.code for one in played if one.result.local)
+    types: dict[str, tuple[str, ...]] = {}
+    for code in placed:
+        types[explained_by[code]] = (*types.get(explained_by[code], ()), code)
+    by_eye: dict[Key, tuple[MaskFile, ...]] = {}
+    for mask in masks:
+        key = (mask.visit, mask.side)
+        by_eye[key] = (*by_eye.get(key, ()), mask)
+    visits = (*here.prepared.visits, *(healthy[0].prepared.visits if healthy[0] else ()))
+    patients = {visit.id: visit.patient for visit in visits}
+    well = (
+        [(visit.id, eye.side) for visit in healthy[0].prepared.visits for eye in visit.listed()] if healthy[0] else []
+    )
+    return Lesioned(by_eye, types, patients, frozenset(well))
+
+
+def _row(
+    found: Explained,
+    played: Sequence[Pointing],
+    lesioned: Lesioned,
+    labels: tuple[str, ...],
+    wanted: Wanted,
+    track: Track,
+) -> dict[str, Any]:
+    """All that is told of one explainer."""
+    codes = dict.fromkeys(one.code for one in played)
+    return {
+        "map": found.name,
+        "unit": found.unit,
+        "map_elements": list(found.elements),
+        "map_shift": sorted({eye.shift for eye in found.eyes.values()}),
+        "notes": list(found.notes),
+        "pointing": rates(played, codes),
+        "lesions": lesion_scores(found, labels, lesioned, Plan(wanted.draws, wanted.seed), track),
+    }

@@ -27,6 +27,7 @@ class Asked:
     Without `split` and `part` every visit with an image; with one of them the missing other is the bundle's own split,
     or its test part. `other_cohort`: patient ids here have nothing to do with those of the training data.
     `allow_leaky`: go on where split and model were made under a leaky protocol; what comes of it is stamped.
+    `other_labels`: only photographs and masks are looked at, so the cohort may have other labels than the bundle.
     """
 
     cohort: Cohort
@@ -34,6 +35,7 @@ class Asked:
     part: str | None = None
     other_cohort: bool = False
     allow_leaky: bool = False
+    other_labels: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def choose(bundle: Bundle, asked: Asked, workers: int, track: Track, say: Callab
         DataError: another vocabulary, or photographs that are not those of the split.
     """
     cohort = asked.cohort
-    if bundle.vocabulary.codes != cohort.vocabulary.codes:
+    if bundle.vocabulary.codes != cohort.vocabulary.codes and not asked.other_labels:
         ours, theirs = ", ".join(bundle.vocabulary.codes), ", ".join(cohort.vocabulary.codes)
         raise DataError(
             f"the bundle answers {ours}, the cohort {cohort.root} has {theirs}; judge it on the same labels"
