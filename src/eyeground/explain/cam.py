@@ -5,7 +5,8 @@ Where a logit is y = Σ_eyes w · GAP(A) + b, the map of an eye is
     M(i, j) = Σ_k w_k A_k(i, j) + b / (number of eyes in the sum),
 
 so that the means of the maps add up to the logit: of the eye's one map for its own logit, of both eyes' for a visit's.
-For `pair` with gap this is its evidence map. Unit: logits.
+For `pair` with gap this is its evidence map. What a net reads from the black half of a missing eye counts as b. Unit:
+logits.
 
 Heads have many shapes (a 1×1 convolution, a layer on sums or on eyes side by side), so w is not looked up but taken as
 h·w times the head's gradient, from one pass in which the trunk needs no graph. That the head *is* linear in GAP is
@@ -23,7 +24,7 @@ from torch import Tensor, nn
 from eyeground.batches import Batch
 from eyeground.errors import UsageError
 from eyeground.explain import Target
-from eyeground.explain.base import Pass, rerun, run
+from eyeground.explain.base import Pass, rerun, run, taken_apart
 
 DRAWS, TOLERANCE = 4, 1e-3
 _ELSE = "use evidence where the method has it, else hires_cam or grad_cam"
@@ -52,22 +53,20 @@ def maps(network: nn.Module, batch: Batch, labels: Sequence[int], target: Target
 def _require_linear(network: nn.Module, made: Pass, weight: Tensor, labels: Sequence[int]) -> None:
     """Refuses a head that answers to other feature maps otherwise than `weight` (B, E, L, K) says."""
     generator = torch.Generator().manual_seed(0)
-    seen, before = made.batch.seen[..., None], made.logits.detach()[..., list(labels)]
-    given = [call.given.detach() for call in made.calls]
+    features, seen, before = made.features(), made.batch.seen, made.logits.detach()[..., list(labels)]
+    far = 3 * features[seen].std()
     for _ in range(DRAWS):
-        moved = [x + 3 * x.std() * _noise(x, generator) for x in given]
-        change = made.joined(moved) - made.joined(given)
-        told = torch.where(seen, torch.einsum("belk,bek->bel", weight, change.mean((3, 4))), 0.0)
-        said = rerun(network, made, moved)[..., list(labels)] - before
+        change = torch.where(seen[..., None, None, None], far * _noise(features, generator), 0.0)
+        told = torch.einsum("belk,bek->bel", weight.nan_to_num(), change.mean((3, 4)))
+        said = rerun(network, made, taken_apart(made.calls, features + change))[..., list(labels)] - before
         told = told if made.eyes else told.sum(1)
-        said = torch.where(seen, said, 0.0) if made.eyes else said
         if _largest(said - told) > TOLERANCE * _largest(said):
             raise UsageError(f"the score is not linear in the trunk's mean features, so there is no CAM; {_ELSE}")
 
 
 def _noise(like: Tensor, generator: torch.Generator) -> Tensor:
     """Normal noise, half of it the same at all places of a channel, so that a mean over places does not lose it."""
-    whole = torch.randn(like.shape[:2], generator=generator)[..., None, None]
+    whole = torch.randn(like.shape[:3], generator=generator)[..., None, None]
     return (whole + torch.randn(like.shape, generator=generator)).to(like)
 
 
