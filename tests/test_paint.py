@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from scipy.interpolate import PchipInterpolator
 
-from eyeground.explain import paint
+from eyeground.explain import contours, paint
 from eyeground.images.geometry import Geometry
 from readings_made import made_evidence, made_picture
 
@@ -136,3 +136,24 @@ def test_legend_tells_the_scale():
     svg = paint.legend(7.5)
     ET.fromstring(svg)
     assert re.findall(r"<text[^>]*>([^<]*)</text>", svg) == ["≤ 0", "+3.75", "≥ +7.5"]
+    marked = paint.legend(8.0, marks=(2, 4, 6), unit="votes")
+    ET.fromstring(marked)
+    assert re.findall(r"<text[^>]*>([^<]*)</text>", marked) == ["≤ 0", "+2", "+4", "+6", "≥ +8"]
+    assert "8 votes" in marked
+
+
+def test_contours_lie_at_their_levels():
+    values = np.full((8, 8), -3.0, np.float32)
+    values[3, 4] = 12
+    assert contours.levels(10.0) == (2.5, 5.0, 7.5)
+    assert contours.contour(values, 12.5) == []
+    assert contours.contour(np.full((4, 4), np.nan), 0.0) == []
+    reach = []
+    for level in contours.levels(10.0):
+        (line,) = contours.contour(values, level, (-0.5, 0.0))
+        np.testing.assert_allclose(line.mean(0), (4.0 / 8, 3.5 / 8), atol=0.01)
+        reach.append(np.ptp(line[:, 0]))
+        drawn = paint.smooth(values, 400, 400, (-0.5, 0.0))
+        at = np.array([drawn[int(400 * y), int(400 * x)] for x, y in line])
+        assert np.abs(at - level).max() < 0.6
+    assert reach == sorted(reach, reverse=True)

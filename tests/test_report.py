@@ -100,7 +100,7 @@ def test_the_right_eye_stands_on_the_left():
 @pytest.mark.parametrize(("hot", "chosen"), [({"D": 0.8, "G": 0.6}, 1), ({"N": 0.9, "G": 0.3}, 2)])
 def test_the_notable_label_is_shown_first(hot, chosen):
     picks = Tags(rendered(made_reading(probabilities=hot))).named("input")
-    assert [pick["id"] for pick in picks if "checked" in pick] == [f"map-{chosen}"]
+    assert [pick["id"] for pick in picks if "checked" in pick] == [f"map-{chosen}", "contours"]
 
 
 def test_maps_are_there_without_a_script_and_only_heat_where_there_is_evidence():
@@ -119,11 +119,40 @@ def test_everything_is_reachable_and_named():
     tags = Tags(rendered())
     assert all(attrs.get("alt") for attrs in tags.named("img"))
     targets = {attrs["for"] for attrs in tags.named("label") if "for" in attrs}
-    picks = [attrs for attrs in tags.named("input") if attrs["type"] == "radio"]
+    picks = [attrs for attrs in tags.named("input") if attrs["type"] in ("radio", "checkbox")]
     assert targets == {pick["id"] for pick in picks}
     assert all(pick["aria-label"] for pick in picks)
     ids = [attrs["id"] for _, attrs in tags.tags if "id" in attrs]
     assert len(ids) == len(set(ids))
+
+
+def test_a_cold_eye_is_said_to_be_cold_and_a_warm_one_names_its_labels():
+    text = rendered()
+    said = plain(text)
+    assert said.count("Cold: no evidence above +2.5 logits for any disease label.") == 1, "the left eye"
+    assert "Evidence above +2.5 logits for 1 of 7 disease labels: Diabetic retinopathy +12.0." in said
+    assert said.count("No evidence above +2.5") == 15, "every map but one, on the picture itself"
+    lines = re.findall(r'<svg class="lines (of-\d)"', text)
+    assert lines == ["of-1"], "only what reaches a level has contours"
+    assert "Evidence for Diabetic retinopathy (logits), one scale" in said
+    assert "Contours at +2.5, +5 and +7.5" in said
+
+
+def test_maps_in_another_unit_are_told_in_it():
+    said = plain(rendered(dataclasses.replace(made_reading(), map_unit="logits per element")))
+    assert "Evidence for Diabetic retinopathy (logits per element)" in said
+    assert "above +2.5 logits per element" in said
+
+
+def test_a_map_is_drawn_where_it_sits():
+    def lines(shift):
+        reading = made_reading()
+        eyes = tuple(dataclasses.replace(eye, map_shift=shift) for eye in reading.eyes)
+        text = rendered(dataclasses.replace(reading, eyes=eyes)).split('<svg class="lines')[1]
+        steps = np.array(re.findall(r"-?\d+", re.search(r' d="([^"]*)"', text).group(1)), float)
+        return np.cumsum(steps.reshape(-1, 2), 0).mean(0)
+
+    np.testing.assert_allclose(lines((-0.5, 0.25)) - lines(None), (-25, 12.5), atol=2)
 
 
 def test_a_missing_eye_is_said_and_not_invented():

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import html
 import io
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import cv2
@@ -163,8 +164,10 @@ def _encode(pixels: NDArray[np.uint8], kind: str, **options: int) -> bytes:
     return stream.getvalue()
 
 
-def legend(scale: float = SCALE, ident: str = "ramp") -> str:
-    """The scale as inline SVG on a strip of fundus colour, with its ends and middle in logits.
+def legend(
+    scale: float = SCALE, ident: str = "ramp", marks: Sequence[float] | None = None, unit: str = "logits"
+) -> str:
+    """The scale as inline SVG on a strip of fundus colour, with its ends and `marks` (default: the middle) in numbers.
 
     `ident` names the gradient and must be unique on the page.
     """
@@ -173,15 +176,16 @@ def legend(scale: float = SCALE, ident: str = "ramp") -> str:
         f'<stop offset="{i / (len(colours) - 1):.3f}" stop-color="rgb({r},{g},{b})" stop-opacity="{a / 255:.3f}"/>'
         for i, (r, g, b, a) in enumerate(colours.tolist())
     )
-    ticks = ((0.0, "start", "≤ 0"), (0.5, "middle", f"{scale / 2:+.3g}"), (1.0, "end", f"≥ {scale:+.3g}"))
-    marks = "".join(
+    between = [(mark / scale, "middle", f"{mark:+.3g}") for mark in marks or (scale / 2,)]
+    ticks = ((0.0, "start", "≤ 0"), *between, (1.0, "end", f"≥ {scale:+.3g}"))
+    numbers = "".join(
         f'<text x="{240 * at:g}" y="30" text-anchor="{anchor}" font-size="11">{html.escape(text)}</text>'
         for at, anchor, text in ticks
     )
     return (
         f'<svg class="legend" viewBox="0 0 240 34" role="img" xmlns="http://www.w3.org/2000/svg">'
-        f"<title>Evidence from 0 (no colour) to {scale:g} logits and more (full colour)</title>"
+        f"<title>Evidence from 0 (no colour) to {scale:.3g} {html.escape(unit)} and more (full colour)</title>"
         f'<defs><linearGradient id="{html.escape(ident)}">{stops}</linearGradient></defs>'
         f'<rect width="240" height="16" rx="2" fill="#a4502a"/>'
-        f'<rect class="heat" width="240" height="16" rx="2" fill="url(#{html.escape(ident)})"/>{marks}</svg>'
+        f'<rect class="heat" width="240" height="16" rx="2" fill="url(#{html.escape(ident)})"/>{numbers}</svg>'
     )

@@ -1,7 +1,8 @@
 """The reading as one self-contained HTML page: no network, no script needed for numbers, pictures and maps.
 
 The page shows the eyes as one sees them when facing the patient: the right eye (OD) on the left, the left eye (OS) on
-the right. Labels are chosen by radio buttons and plain CSS; the only script moves the opacity slider.
+the right. Labels are chosen by radio buttons and plain CSS, contours by a check box; the script
+moves the opacity slider and listens to keys.
 """
 
 from __future__ import annotations
@@ -14,38 +15,32 @@ from functools import cache
 import cv2
 import jinja2
 import numpy as np
-from markupsafe import Markup
 from numpy.typing import NDArray
 
-from eyeground.explain import paint
-from eyeground.readings import EyeReading, Finding, Reading
+from eyeground.explain import contours, paint
+from eyeground.readings import EyeReading, Reading
 from eyeground.records import Side
-from eyeground.report import templates, words
+from eyeground.report import overlay, templates, words
 
 Pictures = Mapping[Side, NDArray[np.uint8] | None]
 Evidence = Mapping[Side, NDArray[np.float32] | None]
 
 
 @dataclass(frozen=True)
-class Heat:
-    """One label's map over one eye. `index` is the label's place among the findings."""
-
-    index: int
-    image: str
-    alt: str
-    caption: str
-
-
-@dataclass(frozen=True)
 class EyeBox:
-    """One eye as the page shows it; `image` is None where there is nothing to show and `absence` says why."""
+    """One eye as the page shows it; `image` is None where there is nothing to show and `absence` says why.
+
+    `cold` when no disease's map reaches the first contour; `warmth` says so, or what does. Both empty without maps.
+    """
 
     eye: EyeReading
     title: str
     image: str | None
     absence: str
-    heats: tuple[Heat, ...]
+    heats: tuple[overlay.Heat, ...]
     quality: tuple[tuple[str, str], ...]
+    cold: bool = False
+    warmth: str = ""
 
 
 def render(reading: Reading, pictures: Pictures, evidence: Evidence, size: int = 512) -> str:
@@ -54,7 +49,8 @@ def render(reading: Reading, pictures: Pictures, evidence: Evidence, size: int =
     Args:
         reading: what was read.
         pictures: by side, the view RGB uint8 (S, S, 3), or None where there is none.
-        evidence: by side, logits float32 (C, h, w) over that view, C in the order of the findings, or None.
+        evidence: by side, maps float32 (C, h, w) over that view in `reading.map_unit`, C in the order of the findings,
+            placed by the eye's `map_shift`; or None.
         size: largest side of the pictures in the page, in pixels.
 
     Returns:
@@ -70,7 +66,8 @@ def render(reading: Reading, pictures: Pictures, evidence: Evidence, size: int =
         boxes=boxes[::-1],
         chosen=reading.findings.index(chosen) if chosen else None,
         has_maps=any(box.heats for box in boxes),
-        legend=Markup(paint.legend(reading.evidence_scale)),
+        legend=overlay.legend(reading),
+        levels=words.listed(contours.levels(reading.evidence_scale)),
         summary=words.summary(reading),
         facts=words.facts(reading),
         sources=words.sources(reading),
@@ -87,30 +84,16 @@ def _box(
     image = None
     if picture is not None:
         image = templates.picture("jpeg", paint.jpeg(_fit(picture, size)))
-    heats: tuple[Heat, ...] = ()
+    heats: tuple[overlay.Heat, ...] = ()
     if maps is not None and image is not None:
         if maps.ndim != 3 or len(maps) != len(reading.findings):
             raise ValueError(f"{eye.side} eye: {len(reading.findings)} findings, but maps of shape {maps.shape}")
         heats = tuple(
-            _heat(index, finding, eye, maps[index], reading.evidence_scale)
-            for index, finding in enumerate(reading.findings)
+            overlay.heat(index, finding, eye, maps[index], reading) for index, finding in enumerate(reading.findings)
         )
     quality = tuple((name.replace("_", " "), words.number(value)) for name, value in eye.quality.items())
-    return EyeBox(eye, title, image, words.absence(eye), heats, quality)
-
-
-def _heat(index: int, finding: Finding, eye: EyeReading, values: NDArray[np.float32], scale: float) -> Heat:
-    side = min(256, 32 * max(values.shape))
-    colours = paint.paint(paint.smooth(values, side, side), scale)
-    probability = finding.eye_probability[0 if eye.side == "left" else 1]
-    strength = words.strength(values)
-    scored = "" if probability is None else f" {words.percent(probability)}"
-    return Heat(
-        index,
-        templates.picture("png", paint.png(colours)),
-        f"Evidence for {finding.name}, {eye.side} eye: {strength}",
-        f"This eye{scored}: {strength}",
-    )
+    cold, warmth = overlay.warmth(heats, reading) if heats else (False, "")
+    return EyeBox(eye, title, image, words.absence(eye), heats, quality, cold, warmth)
 
 
 def _fit(picture: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
@@ -125,6 +108,6 @@ def _fit(picture: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
 @cache
 def _template() -> jinja2.Template:
     made = templates.environment()
-    made.filters.update(percent=words.percent, when=words.when, sentence=words.sentence)
+    made.filters.update(percent=words.percent, signed=words.signed, when=words.when, sentence=words.sentence)
     made.globals.update(verdict=words.verdict, promise=words.promise, nan=math.isnan)
     return made.get_template("page.html")

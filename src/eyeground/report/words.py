@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,9 +116,24 @@ def absence(eye: EyeReading) -> str:
     return f"The {eye.side} eye {verb[eye.status]}{because}."
 
 
-def strength(values: NDArray[np.float32]) -> str:
-    """How strong a map is, in logits: its strongest place and its mean, which is the eye's logit."""
+def signed(value: float) -> str:
+    """A value of a map with its sign, at least one decimal below 10."""
+    return f"{value:+.1f}".replace("-", "−")
+
+
+def listed(values: Iterable[float]) -> str:
+    """Numbers with their signs: `+1, +2 and +3`."""
+    *first, last = [f"{value:+.3g}".replace("-", "−") for value in values]
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def strength(values: NDArray[np.float32], unit: str = "logits", first: float = 0.0) -> str:
+    """How strong a map is: its strongest place and its mean (an eye's logit, where that is the unit).
+
+    `first` is the lowest contour's level; a map below it is said to be.
+    """
     if not np.isfinite(values).any():
         return "no map"
-    peak, mean = (f"{value:+.1f}".replace("-", "−") for value in (np.nanmax(values), np.nanmean(values)))
-    return f"strongest {peak}, mean {mean} logits" + ("" if np.nanmax(values) > 0 else ", nothing to colour")
+    highest, mean = float(np.nanmax(values)), float(np.nanmean(values))
+    cold = ", nothing to colour" if highest <= 0 else f", none above {signed(first)}" if highest < first else ""
+    return f"strongest {signed(highest)}, mean {signed(mean)} {unit}{cold}"
