@@ -48,7 +48,8 @@ def tiny() -> tuple[Tiny, Tensor]:
 
 
 def penalty_of(net: Tiny, picture: Tensor, penalty: Any) -> Tensor:
-    return sparsity(*net(picture), penalty)
+    target, layers = net(picture)
+    return sparsity(target, layers, penalty)
 
 
 @pytest.mark.parametrize("penalty", PENALTIES)
@@ -171,7 +172,8 @@ def test_which_logit_is_differentiated() -> None:
     """Labels known to be present; else all known; an eye without known labels takes its visit's."""
     torch.manual_seed(0)
     config = replace(SMALL, sparsity=1.0, sparsity_layers="input")
-    model, batch = pair.build(config, ODIR, 64).eval(), made_batch(3, size=64)
+    model: Any = pair.build(config, ODIR, 64).eval()
+    batch = made_batch(3, size=64)
     seen, labels, known = batch.seen, torch.zeros(3, 2, 8), torch.ones(3, 2, 8, dtype=torch.bool)
     labels[0, 0, [1, 4]] = 1  # two present
     known[2, 0, 5:] = False  # none present, five known
