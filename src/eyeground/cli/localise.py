@@ -43,6 +43,8 @@ class Flags:
     """Its folder."""
     healthy_part: Literal["train", "val", "test", "all"] | None = None
     """Which part of the bundle's split they are of; default: every one of that cohort."""
+    blur: float = 0.0
+    """Smooth every map by a Gaussian of this sigma, a part of the field's diameter; gradients are speckled."""
     resamples: int = 2000
     """Resamples of patients for the intervals; 0 leaves them out."""
     seed: int = 0
@@ -66,9 +68,7 @@ class Flags:
 def main(argv: Sequence[str]) -> int:
     """Runs the command; returns its exit code."""
     flags = parse(Flags, argv, "localise")
-    if flags.resamples < 0:
-        raise UsageError(f"--resamples must be 0 or more, not {flags.resamples}")
-    wanted = Wanted(flags.maps, flags.label, flags.healthy(), flags.resamples, flags.seed)
+    wanted = Wanted(flags.maps, flags.label, flags.healthy(), flags.resamples, flags.seed, flags.blur)
     model = load(flags.bundle, flags.place)
     found = localise(model, flags.judged.of(flags.source.read()), wanted, flags.place, track, note)
     if flags.out:

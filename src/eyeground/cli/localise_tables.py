@@ -38,8 +38,8 @@ def _lesions(record: dict[str, Any], label: str) -> Table:
     kinds = [row for row in first["types"] if len(first["types"]) > 2 or row["type"] != POOLED]
     title = f"are the lesions found by the maps of {label}? {first['n_images']} photographs"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for heading in ("", "map", "area", "95 %", "at 10", "touch", "AP", "IoU", "Az"):
-        table.add_column(heading, justify="left" if heading in ("", "map") else "right", no_wrap=True)
+    for heading in ("", "map", "area", "95 %", "at 10", "3 %", "touch", "AP", "IoU", "Az"):
+        table.add_column(heading, justify="left" if heading in ("", "map") else "right", no_wrap=heading != "map")
     for kind in kinds:
         for number, row in enumerate(_rows(record)):
             cells = _lesion_cells(row["lesions"][label], kind["type"])
@@ -54,10 +54,11 @@ def _name(kind: dict[str, Any]) -> str:
 
 
 def _lesion_cells(score: dict[str, Any], kind: str) -> Iterator[str]:
-    near, touch = (_of(one["false"][CONVENTION], kind) for one in score["froc"])
+    near, wide, touch = (_of(score["froc"][name]["false"][CONVENTION], kind) for name in ("near", "wide", "touch"))
     yield _two(near["area"])
     yield _interval(near["area_interval"])
     yield _two(next(one["value"] for one in near["sensitivity"] if one["fpi"] == 10))
+    yield _two(wide["area"])
     yield _two(touch["area"])
     pixels, level = _of(score["pixels"], kind), _of(score["image_level"], kind)
     yield _three(pixels["ap"])
@@ -84,8 +85,8 @@ def _interval(found: list[float] | None) -> str:
 def _pointing(record: dict[str, Any]) -> Table:
     table = Table(title=f"does the map's peak lie on it? {record['part']} part", title_justify="left")
     table.box = box.SIMPLE_HEAD
-    for heading in ("", "map", "n", "in the mask", "hit", "95 %", "by chance", "covers"):
-        table.add_column(heading, justify="left" if heading in ("", "map") else "right", no_wrap=True)
+    for heading in ("", "map", "n", "inside", "hit", "95 %", "chance", "covers"):
+        table.add_column(heading, justify="left" if heading in ("", "map") else "right", no_wrap=heading != "map")
     codes = [row["code"] for row in record["maps"][0]["pointing"]["per_class"]]
     for code in codes:
         for number, row in enumerate(_rows(record)):
@@ -94,9 +95,7 @@ def _pointing(record: dict[str, Any]) -> Table:
         table.add_section()
     if record["maps"][0]["pointing"]["local"]["n"]:
         for number, row in enumerate(_rows(record)):
-            _add_pointing(
-                table, "all with a place" if number == 0 else "", row, row["pointing"]["local"], row in record["floors"]
-            )
+            _add_pointing(table, "all" if number == 0 else "", row, row["pointing"]["local"], row in record["floors"])
     return table
 
 
@@ -116,23 +115,25 @@ def _add_pointing(table: Table, name: str, row: dict[str, Any], found: dict[str,
 def _legend(record: dict[str, Any]) -> Iterator[str]:
     """What the columns mean, and what limits them."""
     if _labels(record):
-        rules = next(iter(record["maps"][0]["lesions"].values()))["froc"]
-        reach = rules[0]["rules"]["tolerance"]
+        ways = next(iter(record["maps"][0]["lesions"].values()))["froc"]
+        near, wide, touch = (ways[name]["rules"] for name in ("near", "wide", "touch"))
         yield (
-            f"area: of the FROC up to 10 false positives per image, divided by 10; a peak within {reach:.0%} of the "
-            "field's diameter of a lesion finds it, one on no lesion of any type is false. 95 %: bootstrap over "
-            "patients. at 10: sensitivity at 10 false positives per image."
+            "area: of the FROC up to 10 false positives per image, divided by 10; a peak within "
+            f"{near['tolerance']:.0%} of the field's diameter of a lesion finds it, one on no lesion of any type is "
+            "false. 95 %: bootstrap over patients. at 10: sensitivity at 10 false positives per image."
         )
         yield (
-            "touch: the same area where the component above a threshold touches the lesion (Quellec et al. 2017). "
+            f"3 %: the same area with a reach of {wide['tolerance']:.0%}. touch: the same where the component above a "
+            f"threshold touches the lesion, components of more than {touch['largest']:.0%} of the field being false. "
             "AP, IoU: of pixels. Az: the map's maximum tells photographs with the type from those without; – where "
             "there are none without (--healthy-layout gives some)."
         )
     local = record["maps"][0]["pointing"]
+    reach, wide = f"{record['tolerance']:.0%}", f"{record['everywhere']:.0%}"
     yield (
-        f"hit: in the mask or within {record['tolerance']:.0%} of the field's diameter (the pointing game). By chance: "
-        f"a point anywhere in the field. {local['everywhere_n']} findings cover more than {record['everywhere']:.0%} "
-        "of the field and have no place."
+        f"inside: in the mask; hit: in it or within {reach} of the field's diameter (the pointing game). Chance: a "
+        f"point anywhere in the field. {local['everywhere_n']} findings cover more than {wide} of the field and have "
+        "no place."
     )
     yield "centre and noise are floors: maps that know nothing of the photograph."
     for row in record["maps"]:

@@ -42,10 +42,9 @@ def froc_figure(
                 dash = (0, (1, 2)) if floor else DASHES[number // 2 % len(DASHES)]
                 x, y = _steps(rows[kind]["curve"])
                 axes.plot(x, y, color=colour, linestyle=dash, linewidth=1.2 if floor else 1.8, label=name)
-            axes.set(xlim=(0, LIMIT), ylim=(0, 1), title=title)
+            axes.set(xlim=(0, LIMIT), ylim=(0, 1), title=title, xlabel="false positives per image")
             axes.grid(color=GREY, alpha=0.2, linewidth=0.6)
         panels[0].set_ylabel("part of the lesions found")
-        figure.supxlabel("false positives per image", fontsize=9.5)
         handles, names = panels[0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower center", ncols=min(6, len(names)))
         with aside(path) as temporary:

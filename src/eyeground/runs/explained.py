@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -53,6 +54,21 @@ class Explained:
         """Rows and columns of the maps."""
         high, wide = next(iter(self.eyes.values())).values.shape[-2:]
         return high, wide
+
+
+def blurred(found: Explained, sigma: float) -> Explained:
+    """The maps smoothed by a Gaussian, `sigma` being a part of the field's diameter; their unit stays."""
+    if sigma == 0:
+        return found
+    eyes = {key: replace(eye, values=_smooth(eye.values, sigma)) for key, eye in found.eyes.items()}
+    return replace(found, eyes=eyes, notes=(*found.notes, f"smoothed, sigma {sigma:.2%} of the field's diameter"))
+
+
+def _smooth(values: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
+    width = values.shape[-1]
+    one = (0, 0)
+    made = [cv2.GaussianBlur(plane, one, sigma * width, borderType=cv2.BORDER_REPLICATE) for plane in values]
+    return np.stack(made).astype(np.float32)
 
 
 def explained(model: Model, prepared: PreparedVisits, name: str, labels: Sequence[int], track: Track) -> Explained:

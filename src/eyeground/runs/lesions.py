@@ -19,8 +19,14 @@ from eyeground.progress import Track
 from eyeground.records import Cohort, Eye, Visit
 from eyeground.runs.explained import Explained, EyeMaps, Key
 
-RULES = (Rules(), QUELLEC)
-"""Both ways of counting are always told: peaks near a lesion, and the paper's components that touch one."""
+RULES = {
+    "near": Rules(),
+    "wide": Rules(tolerance=0.03, radius=0.03),
+    "touch": Rules(candidates="components", hit="touch"),
+    "touch_any": QUELLEC,
+}
+"""Ways of counting that are always told: peaks within 1 % of the field's diameter of a lesion, within the pointing
+game's 3 %, components that touch one, and the same without a limit on their size, as the paper is read."""
 
 
 @dataclass(frozen=True)
@@ -75,14 +81,23 @@ def lesion_scores(found: Explained, labels: Sequence[str], asked: Lesioned, plan
         labels: codes of the labels explained, in the maps' order.
 
     Returns:
-        JSON-able: label code to `metrics.lesion_score.score_lesions`.
+        JSON-able: label code to `metrics.lesion_score.score_lesions`, its `froc` by name of `RULES`.
     """
     asking = Asking(plan=plan)
+
+    def images(label: str, types: Sequence[str]) -> list[LesionImage]:
+        return lesion_images(found, labels.index(label), types, asked)
+
     steps = track(asked.types.items(), f"lesions: {found.name}", len(asked.types))
     return {
-        label: score_lesions(lesion_images(found, labels.index(label), types, asked), types, RULES, asking)
+        label: _named(score_lesions(images(label, types), types, list(RULES.values()), asking))
         for label, types in steps
     }
+
+
+def _named(score: dict[str, Any]) -> dict[str, Any]:
+    """The score with each way of counting under its name."""
+    return {**score, "froc": dict(zip(RULES, score["froc"], strict=True))}
 
 
 def floors(found: Explained) -> tuple[Explained, ...]:

@@ -13,9 +13,9 @@ from eyeground.explain import EXPLAINERS, find_explainer
 from eyeground.metrics.pointing import EVERYWHERE, TOLERANCE
 from eyeground.metrics.resample import Plan
 from eyeground.progress import Track
-from eyeground.records import Cohort
+from eyeground.records import Cohort, Eye
 from eyeground.runs.data import PreparedVisits, prepare_visits
-from eyeground.runs.explained import Explained, Key, explained
+from eyeground.runs.explained import Explained, Key, blurred, explained
 from eyeground.runs.lesions import Lesioned, floors, is_healthy, lesion_scores
 from eyeground.runs.machine import Place
 from eyeground.runs.model import Model
@@ -32,6 +32,7 @@ class Wanted:
         label: the model's label whose maps are held against all masks; None is each code's own (see `lesion_types`).
         healthy: a cohort whose healthy eyes are negatives of the image-level areas, chosen like the others.
         draws, seed: of the intervals.
+        blur: sigma of a Gaussian over every map, as a part of the field's diameter; 0 leaves maps as they are.
     """
 
     maps: tuple[str, ...] = ("evidence",)
@@ -39,9 +40,14 @@ class Wanted:
     healthy: Asked | None = None
     draws: int = 2000
     seed: int = 0
+    blur: float = 0.0
 
     def __post_init__(self) -> None:
-        """Raises `UsageError` for an explainer that is unknown or named twice."""
+        """Raises `UsageError` for an explainer that is unknown or named twice, or numbers out of range."""
+        if self.draws < 0:
+            raise UsageError(f"--resamples must be 0 or more, not {self.draws}")
+        if not 0 <= self.blur <= 0.1:
+            raise UsageError(f"--blur is a part of the field's diameter, from 0 to 0.1, not {self.blur}")
         for name in self.maps:
             find_explainer(name)
         if not self.maps or len(set(self.maps)) < len(self.maps):
@@ -93,7 +99,8 @@ def localise(
         raise DataError(f"no mask of {asked.cohort.root} belongs to a visit of part '{here.unseen.part}'")
     together = _joined(here.prepared, healthy[0], len(bundle.vocabulary))
     numbers = [bundle.vocabulary.index(label) for label in labels]
-    maps = tuple(explained(model, together, name, numbers, track) for name in wanted.maps)
+    made = (explained(model, together, name, numbers, track) for name in wanted.maps)
+    maps = tuple(blurred(one, wanted.blur) for one in made)
     every = (*maps, *floors(maps[0]))
     played = tuple(zip(*track(play(masks, every, explained_by, labels), "pointing", len(masks)), strict=True))
     lesioned = _lesioned(here, healthy, masks, explained_by, played[0])
@@ -104,6 +111,7 @@ def localise(
         "bundle": bundle.digest,
         "explained_by": explained_by,
         "healthy": {"eyes": len(lesioned.healthy), "leak_audit": healthy[1]} if wanted.healthy else None,
+        "blur": wanted.blur,
         "tolerance": TOLERANCE,
         "everywhere": EVERYWHERE,
         "leak_audit": here.unseen.audit,
@@ -157,14 +165,11 @@ def _joined(one: PreparedVisits, two: _Eyes | None, labels: int) -> PreparedVisi
     """Both, with unknown labels: what these photographs show is in their masks."""
     visits = one.visits + (two.prepared.visits if two else ())
     unknown = (None,) * labels
-    blank = tuple(
-        replace(
-            visit,
-            labels=unknown,
-            eyes=tuple(replace(eye, labels=unknown) if eye is not None else None for eye in visit.eyes),
-        )
-        for visit in visits
-    )
+
+    def bare(eye: Eye | None) -> Eye | None:
+        return None if eye is None else replace(eye, labels=unknown)
+
+    blank = tuple(replace(visit, labels=unknown, eyes=(bare(visit.left), bare(visit.right))) for visit in visits)
     return PreparedVisits(blank, one.eyes | (two.prepared.eyes if two else {}), one.unreadable)
 
 

@@ -54,7 +54,7 @@ def write_localisation(found: Localisation, folder: Path, track: Track, say: Cal
 def _froc(found: Localisation, label: str, types: tuple[str, ...], path: Path) -> None:
     """One panel for each type, and one for all where there are several."""
     rows = [*found.record["maps"], *found.record["floors"]]
-    near = [(row["map"], row["lesions"][label]["froc"][0]["false"]["any"]) for row in rows]
+    near = [(row["map"], row["lesions"][label]["froc"]["near"]["false"]["any"]) for row in rows]
     curves = [(name, {one["type"]: one for one in part}) for name, part in near]
     counted = {row["type"]: row["n_lesions"] for row in rows[0]["lesions"][label]["types"]}
     kinds = [*types, *([POOLED] if len(types) > 1 else [])]
@@ -93,7 +93,7 @@ def _drawn(
 ) -> Iterator[tuple[str, Callable[[], Drawn]]]:
     """A file name and what makes its picture, for photographs with lesions, the healthy ones left out."""
     row = next(row for row in found.record["maps"] if row["map"] == one.name)
-    near = row["lesions"][label]["froc"][0]["false"]["any"]
+    near = row["lesions"][label]["froc"]["near"]["false"]["any"]
     threshold = _threshold(next(part["curve"] for part in near if part["type"] == POOLED))
     index = found.labels.index(label)
     images = lesion_images(one, index, types, found.lesioned)
@@ -117,7 +117,7 @@ def _threshold(curve: dict[str, Any]) -> float:
 def _sheet(image: LesionImage, photograph: Path, one: Explained, label: str, threshold: float, scale: float) -> Drawn:
     masks = image.masks()
     lesions = {kind: find_lesions(mask, kind, image) for kind, mask in masks.items()}
-    peaks, held = peaks_held(image, lesions, RULES[0])
+    peaks, held = peaks_held(image, lesions, RULES["near"])
     over = peaks.scores >= threshold
     wrong = held.false(POOLED, "any")
     got = {kind: held.best[kind] >= threshold for kind in lesions}
