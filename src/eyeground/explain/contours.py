@@ -16,7 +16,7 @@ PARTS = (0.25, 0.5, 0.75)
 """The levels as parts of the scale."""
 DASHES = ("1 3.5", "6 3.5", "")
 """Dash pattern of each level's line: dotted, dashed, drawn through."""
-_DRAWN = 64
+_DRAWN = 48
 
 
 def levels(scale: float) -> tuple[float, ...]:
