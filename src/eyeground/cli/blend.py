@@ -93,7 +93,8 @@ def main(argv: Sequence[str]) -> int:
     asked = flags.judged.of(flags.source.read())
     blend = blending.fit_blend(models, asked, order, desk)
     test = Asked(asked.cohort, None, "test", asked.other_cohort, asked.allow_leaky)
-    answers = blending.gather(models, test, order.wanted, desk, flags.both_eyes)
+    answers = blending.gather(models, test, order.wanted, desk)
+    answers = blending.with_both_eyes(answers) if flags.both_eyes else answers
     systems = systems_of(blend, models, answers)
     record = judge_all(blend, models, answers, systems, Rules(draws=flags.draws, seed=flags.seed))
     with writing(flags.out, blend, [model.bundle for model in models]) as folder:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from eyeground.losses.masked import binary_cross_entropy
+from eyeground.nets.maxout_head import maxout
 
 Array = NDArray[np.float64]
 UNITS, EPOCHS, BATCH, STEPS = 32, 100, 128, 1500
@@ -38,9 +39,7 @@ class MaxoutNet(nn.Module):
         self.last = nn.Linear(UNITS // 2, labels)
 
     def forward(self, values: Tensor) -> Tensor:
-        hidden = self.first(values).unflatten(1, (-1, 2)).amax(2)
-        hidden = self.second(hidden).unflatten(1, (-1, 2)).amax(2)
-        logits: Tensor = self.last(hidden)
+        logits: Tensor = self.last(maxout(self.second(maxout(self.first(values)))))
         return logits
 
 

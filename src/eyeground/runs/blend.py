@@ -25,7 +25,7 @@ from eyeground.progress import Track
 from eyeground.records import Visit, label_arrays
 from eyeground.runs.blend_features import Said, Wanted, ask, held
 from eyeground.runs.blend_folder import Blend
-from eyeground.runs.blender import Settings, Truth, fit, without_own_fold
+from eyeground.runs.blender import Settings, Truth, fit, part, without_own_fold
 from eyeground.runs.chosen import chosen_on
 from eyeground.runs.data import Pair, prepare_visits
 from eyeground.runs.machine import Place
@@ -72,7 +72,7 @@ class Desk:
     say: Say
 
 
-def gather(models: Sequence[Model], asked: Asked, wanted: Wanted, desk: Desk, both_eyes: bool = False) -> Answers:
+def gather(models: Sequence[Model], asked: Asked, wanted: Wanted, desk: Desk) -> Answers:
     """What the networks say of the visits asked for, after the leak audit of each.
 
     Raises:
@@ -93,9 +93,7 @@ def gather(models: Sequence[Model], asked: Asked, wanted: Wanted, desk: Desk, bo
         unreadable = unreadable or found.unreadable
     for text in unreadable:
         desk.say(f"left out: {text}")
-    visits = [visit for visit in unseen.visits if visit.id in eyes[0] and (not both_eyes or all(eyes[0][visit.id]))]
-    if not visits:
-        raise DataError(f"no visit of {asked.cohort.root} is left; drop --both-eyes or choose another --part")
+    visits = [visit for visit in unseen.visits if visit.id in eyes[0]]
     pairs = [[one[visit.id] for visit in visits] for one in eyes]
     said = []
     for model, pair in desk.track(zip(models, pairs, strict=True), "networks", len(models)):
@@ -113,8 +111,23 @@ def _truth(visits: Sequence[Visit], pairs: Sequence[Pair], model: Model) -> Trut
     return Truth(labels, known, eye_labels, eye_known & there[..., None], patients)
 
 
+def with_both_eyes(answers: Answers) -> Answers:
+    """The visits of which both eyes are seen. Raises `DataError` when none is left."""
+    both = ~np.isnan(answers.said[0].eye_probability).all(2).any(1)
+    if not both.any():
+        raise DataError(f"no visit of the {answers.unseen.part} part has both eyes; drop --both-eyes")
+    visits = tuple(visit for visit, kept in zip(answers.visits, both, strict=True) if kept)
+    said = tuple(part(one, both) for one in answers.said)
+    return replace(answers, visits=visits, said=said, truth=answers.truth.take(both))
+
+
 def fit_blend(models: Sequence[Model], asked: Asked, order: Order, desk: Desk) -> Blend:
-    """Fits a blend on a part of the networks' own split.
+    """Fits a blend on a part of the networks' own split; see `fit_on`."""
+    return fit_on(models, gather(models, replace(asked, split=None, part=order.fit_on), order.wanted, desk), order)
+
+
+def fit_on(models: Sequence[Model], answers: Answers, order: Order) -> Blend:
+    """Fits a blend on what the networks say of the part that `order` names.
 
     Calibration and thresholds are chosen on answers to patients that the blend was fitted without, fold by fold.
 
@@ -122,8 +135,6 @@ def fit_blend(models: Sequence[Model], asked: Asked, order: Order, desk: Desk) -
         DataError: no visit with both eyes, or too few patients with a label.
     """
     vocabulary, settings = models[0].bundle.vocabulary, order.settings
-    part = replace(asked, split=None, part=order.fit_on)
-    answers = gather(models, part, order.wanted, desk)
     both = int((~np.isnan(answers.said[0].eye_probability).all(2)).all(1).sum())
     if not both:
         raise DataError(
@@ -186,7 +197,8 @@ def apply_blend(
         LeakError: a visit was in training.
     """
     refuse_fitted(blend, asked.part)
-    answers = gather(models, asked, blend.wanted, desk, both_eyes)
+    answers = gather(models, asked, blend.wanted, desk)
+    answers = with_both_eyes(answers) if both_eyes else answers
     probability, _ = answer(blend, answers.said)
     stamps = [blend.stamp, answers.unseen.audit.get("stamp")]
     stamp = "; ".join(dict.fromkeys(one for one in stamps if one)) or None
@@ -194,10 +206,10 @@ def apply_blend(
     return len(answers.ids)
 
 
-def refuse_fitted(blend: Blend, part: str | None) -> None:
+def refuse_fitted(blend: Blend, asked: str | None) -> None:
     """Raises `UsageError` where predictions would be of the very visits that the blend was fitted on."""
-    if part is not None and part in (blend.fitted_on["part"], "val"):
+    if asked is not None and asked in (blend.fitted_on["part"], "val"):
         raise UsageError(
-            f"--part {part}: the blend was fitted on the {_NAMES[blend.fitted_on['part']]} part, and validation visits "
-            "chose its networks; take --part test"
+            f"--part {asked}: the blend was fitted on the {_NAMES[blend.fitted_on['part']]} part, and validation "
+            "visits chose its networks; take --part test"
         )
