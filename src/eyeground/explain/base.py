@@ -243,7 +243,7 @@ def _apart(made: Pass) -> bool:
     if not both.any():
         return True
     inputs = [call.given for call in made.calls] or [made.batch.fundus]
-    weight = torch.linspace(1, 2, made.logits.shape[-1], device=made.logits.device)
+    weight = torch.linspace(1, 2, made.logits.shape[-1]).to(made.logits)
     for e in range(2):
         found = _slopes(made.logits[both, e] @ weight, inputs)
         placed = made.joined(found) if made.calls else found[0]
