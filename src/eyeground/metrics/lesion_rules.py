@@ -20,7 +20,7 @@ class Rules:
         hit: "inside": the candidate's point is in the lesion. "near": in it or within `tolerance`. "touch": the
             component shares a block with it. "iou": intersection over union of at least `iou`, in blocks. A component's
             point is its strongest block's centre; peaks have no extent and know "inside" and "near" only.
-        tolerance: 0.01 is a third of the pointing game's 0.03, and about a seventh of an optic disc's diameter:
+        tolerance: 0.01 is a third of the pointing game's 0.03, and about a fifteenth of an optic disc's diameter:
             a neighbouring lesion is seldom within it.
         radius: of non-maximum suppression; twice the tolerance, so that two peaks are rarely near one place.
         credit: whether a candidate finds "every" lesion that it hits, or of each type the "nearest".

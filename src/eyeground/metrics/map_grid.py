@@ -137,7 +137,8 @@ class Blocks:
     def centres(self) -> tuple[Floats, Floats]:
         """Original x of the columns and y of the rows."""
         rows, columns = self.shape
-        return (np.arange(columns) + 0.5) * self.factor, (np.arange(rows) + 0.5) * self.factor
+        x, y = ((np.arange(count, dtype=np.float64) + 0.5) * self.factor for count in (columns, rows))
+        return np.asarray(x, np.float64), np.asarray(y, np.float64)
 
     def share(self, rows: NDArray[Any], columns: NDArray[Any]) -> Floats:
         """Part of each block that pixels (m,) cover, (rows, columns); a pixel given twice covers once."""
