@@ -46,9 +46,13 @@ def test_every_map_has_the_size_of_the_table(net: Any, monkeypatch: pytest.Monke
     found: list[tuple[int, int]] = []
     pooled: list[int] = []
     real = F.max_pool2d
-    monkeypatch.setattr(
-        F, "max_pool2d", lambda *given, **more: (out := real(*given, **more), pooled.append(out.shape[-1]))[0]
-    )
+
+    def told(*given: Any, **more: Any) -> torch.Tensor:
+        out: torch.Tensor = real(*given, **more)
+        pooled.append(out.shape[-1])
+        return out
+
+    monkeypatch.setattr(F, "max_pool2d", told)
     with torch.device("meta"):
         model = build(Config(net=net), ONE, 448)
         for layer in model.modules():
@@ -65,9 +69,9 @@ def test_every_map_has_the_size_of_the_table(net: Any, monkeypatch: pytest.Monke
         (1024, 512),
         (1, 512),
     ]
-    told = sizes(net, 448, 18)
-    assert [told[number] for number in (4, 8, 12, 16)] == POOLS[net]
-    assert told[19] == 2
+    sides = sizes(net, 448, 18)
+    assert [sides[number] for number in (4, 8, 12, 16)] == POOLS[net]
+    assert sides[19] == 2
 
 
 @pytest.mark.parametrize(
@@ -190,7 +194,7 @@ def test_a_net_that_does_not_fit_is_refused_and_changes_nothing(tmp_path: Path) 
         ):
             start_trunk(model, bundle)
         assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
-    half = SimpleNamespace(**vars(bundle))
+    half: Any = SimpleNamespace(**vars(bundle))
     save_file(
         {"trunk.conv2.weight": build(tiny(), ONE, 224).state_dict()["trunk.conv2.weight"]}, str(tmp_path / "half")
     )
