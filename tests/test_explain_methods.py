@@ -51,7 +51,7 @@ REFUSED = {
 def small(name: str, more: dict[str, Any] | None = None) -> nn.Module:
     """A method's network with a tiny trunk, not trained, in eval mode."""
     method = find_method(name)
-    tiny = {"trunk": "test_resnet", "trunk_weights": "none", **(more or {})}
+    tiny = {"trunk": "test_resnet", "trunk_weights": "none", "fusion_channels": 16, **(more or {})}
     known = {field.name for field in fields(method.Config)}
     torch.manual_seed(0)
     built: nn.Module = method.build(method.Config(**{k: v for k, v in tiny.items() if k in known}), ODIR, SIZE).eval()
