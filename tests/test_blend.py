@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 
 from eyeground.errors import DataError
+from eyeground.metrics.compare import compare
+from eyeground.metrics.compare_pairs import Rules, System
 from eyeground.nets import maxout
 from eyeground.nets.maxout import MaxoutNet, Maxouts, learn
 from eyeground.nets.trees import Growth, Trees, grow, kept
@@ -268,3 +270,15 @@ def test_a_part_of_what_was_said() -> None:
     said, _ = made(views=False)
     which = np.arange(60) < 3
     assert part(said[0], which).mean.shape == (3, 2, 2) and part(said[0], which).deviation is None
+
+
+def test_numbers_that_most_draws_do_not_have_are_compared_as_undefined() -> None:
+    """Three labels of one patient each: the macro AUC is there, but not in most resamples; several runs beside one."""
+    generator = np.random.default_rng(0)
+    truth = np.zeros((18, 3))
+    truth[[0, 1, 2], [0, 1, 2]] = 1
+    one, two, other = generator.random((3, 18, 3))
+    systems = [System("runs", (one, two)), System("blend", (other,))]
+    found = compare(truth, np.ones(truth.shape, bool), systems, ("A", "B", "C"), None, Rules(200, 100))
+    macro = found["pairs"][0]["macro_auc"]
+    assert macro["difference"] is not None and macro["interval"] is None and macro["p"] is None

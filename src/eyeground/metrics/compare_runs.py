@@ -84,7 +84,8 @@ def mixed(first: Runs, second: Runs) -> Mixed:
     inside = sum((one.own() / len(one.values) for one in systems), np.zeros(len(patients)))
     total = sum(runs, np.zeros(len(patients))) + np.maximum(patients - inside, 0)
     below = sum((v**2 / (len(one.values) - 1) for v, one in zip(runs, systems, strict=True)), np.zeros(len(patients)))
-    degrees = np.where(below > 0, total**2 / np.where(below > 0, below, 1), 2 * LARGE)
+    finite = (below > 0) & ~np.isnan(total)  # where most draws are undefined, so is the error, whatever the degrees
+    degrees = np.where(finite, total**2 / np.where(finite, below, 1), 2 * LARGE)
     return Mixed(first.mean - second.mean, np.sqrt(total), np.maximum(degrees, 1.0))
 
 
