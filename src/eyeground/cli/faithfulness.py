@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -71,26 +71,9 @@ def _print(record: dict[str, Any]) -> None:
         f"do the maps name what moved the score? {record['part']} part, {len(record['visits'])} visits, "
         f"{record['eyes']} eyes, {', '.join(f'{code} {n}' for code, n in labels.items() if n)}"
     )
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    table.add_column("")
-    for heading in (
-        "deletion ↓",
-        "insertion ↑",
-        "ROAD ↑",
-        "random weights ↓",
-        "",
-        "shifted ↑",
-        "turned ↑",
-        "peak moves ↓",
-    ):
-        table.add_column(heading, justify="left" if not heading else "right", no_wrap=True)
-    maps = [row for row in record["rows"] if not row["control"]]
-    for row in maps:
-        table.add_row(row["map"], *_cells(row, score))
-    table.add_section()
-    for row in (row for row in record["rows"] if row["control"]):
-        table.add_row(row["map"], *_cells(row, score), style="dim")
-    out.print(table)
+    _table(record["rows"], title, ("deletion ↓", "insertion ↑", "ROAD ↑"), lambda row: _removed(row, score))
+    heads = ("random weights ↓", "verdict", "shifted ↑", "turned ↑", "peak moves ↓")
+    _table(record["rows"], "do they hang on what was learnt, and go along with the picture?", heads, _kept)
     words = "the part of the logit's full drop that is left" if score == "logit" else "the probability"
     out.print(
         f"Deletion and insertion: area under {words}; ROAD in "
@@ -102,15 +85,33 @@ def _print(record: dict[str, Any]) -> None:
     )
 
 
-def _cells(row: Mapping[str, Any], score: str) -> list[str]:
-    cells = [
-        _number(row[f"{kind}_{score}"]) + ("*" if row["better"][kind] else " ")
-        for kind in ("deletion", "insertion", "road")
-    ]
+def _table(
+    rows: Sequence[dict[str, Any]], title: str, heads: Sequence[str], cells: Callable[[dict[str, Any]], list[str]]
+) -> None:
+    """Maps above, controls below."""
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("", no_wrap=True)
+    for head in heads:
+        table.add_column(head, justify="right", no_wrap=True)
+    for row in rows:
+        if not row["control"]:
+            table.add_row(row["map"], *cells(row))
+    table.add_section()
+    for row in rows:
+        if row["control"]:
+            table.add_row(row["map"], *cells(row), style="dim")
+    out.print(table)
+
+
+def _removed(row: Mapping[str, Any], score: str) -> list[str]:
+    return [_number(row[f"{kind}_{score}"]) + ("*" if row["better"][kind] else " ") for kind in row["better"]]
+
+
+def _kept(row: Mapping[str, Any]) -> list[str]:
     check = row.get("randomisation")
-    cells += [_number(check["absolute"][-1]), check["verdict"]] if check else ["", ""]
-    cells += [_number(row[key]) for key in ("stability_shift", "stability_turn")]
-    return [*cells, _number(row["displacement_shift"], interval=False)]
+    forgotten = [_number(check["absolute"][-1]), check["verdict"]] if check else ["", ""]
+    moved = [_number(row[key], interval=False) for key in ("stability_turn", "displacement_shift")]
+    return [*forgotten, _number(row["stability_shift"]), *moved]
 
 
 def _number(value: Mapping[str, Any], interval: bool = True) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from eyeground.metrics.delong import people_of
 from eyeground.metrics.resample import Plan, percentile, weights_of
@@ -51,8 +52,14 @@ def patient_mean(values: ArrayLike, patients: ArrayLike, draws: int = 2000, seed
     people, mean = int(where.max()) + 1, float(chosen.mean())
     low = high = np.nan
     if people > 1 and draws:
-        weights = weights_of(people, Plan(draws, seed), range(draws)).astype(np.float64)
+        weights = _weights(people, draws, seed)
         sums = weights @ np.bincount(where, chosen, minlength=people)
         bounds = percentile(sums / (weights @ np.bincount(where, minlength=people)))
         low, high = bounds.low, bounds.high
     return PatientMean(mean, low, high, len(chosen), people, len(every) - len(chosen))
+
+
+@lru_cache(maxsize=8)
+def _weights(people: int, draws: int, seed: int) -> NDArray[np.float64]:
+    """How often each patient is drawn, (draws, people); many numbers of one table share it."""
+    return weights_of(people, Plan(draws, seed), range(draws)).astype(np.float64)
