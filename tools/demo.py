@@ -61,7 +61,7 @@ def main() -> None:
 def _verdict() -> str:
     """What was measured on the unseen patients."""
     judged = json.loads((OUT / "evaluation" / "evaluation.json").read_text())
-    pointed = json.loads((OUT / "localisation" / "localisation.json").read_text())["local"]
+    pointed = json.loads((OUT / "localisation" / "localisation.json").read_text())["maps"][0]["pointing"]["local"]
     return (
         f"On {judged['n']} patients it had never seen: macro AUC {judged['macro_auc']:.3f}, "
         f"official final {judged['final']:.3f}.\n"

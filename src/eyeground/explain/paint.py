@@ -177,13 +177,14 @@ def legend(
         for i, (r, g, b, a) in enumerate(colours.tolist())
     )
     between = [(mark / scale, "middle", f"{mark:+.3g}") for mark in marks or (scale / 2,)]
-    ticks = ((0.0, "start", "≤ 0"), *between, (1.0, "end", f"≥ {scale:+.3g}"))
+    ends = 262 / 240  # the last number reaches beyond the strip, clear of the mark before it
+    ticks = ((0.0, "start", "≤ 0"), *between, (ends, "end", f"≥ {scale:+.3g}"))
     numbers = "".join(
         f'<text x="{240 * at:g}" y="30" text-anchor="{anchor}" font-size="11">{html.escape(text)}</text>'
         for at, anchor, text in ticks
     )
     return (
-        f'<svg class="legend" viewBox="0 0 240 34" role="img" xmlns="http://www.w3.org/2000/svg">'
+        f'<svg class="legend" viewBox="0 0 262 34" role="img" xmlns="http://www.w3.org/2000/svg">'
         f"<title>Evidence from 0 (no colour) to {scale:.3g} {html.escape(unit)} and more (full colour)</title>"
         f'<defs><linearGradient id="{html.escape(ident)}">{stops}</linearGradient></defs>'
         f'<rect width="240" height="16" rx="2" fill="#a4502a"/>'
