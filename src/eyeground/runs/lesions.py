@@ -22,8 +22,8 @@ from eyeground.runs.explained import Explained, EyeMaps, Key
 RULES = {
     "near": Rules(),
     "wide": Rules(tolerance=0.03, radius=0.03),
-    "touch": Rules(candidates="components", hit="touch"),
-    "touch_any": QUELLEC,
+    "touch": Rules(candidates="components", hit="touch", levels=32),
+    "touch_any": replace(QUELLEC, levels=32),
 }
 """Ways of counting that are always told: peaks within 1 % of the field's diameter of a lesion, within the pointing
 game's 3 %, components that touch one, and the same without a limit on their size, as the paper is read."""
