@@ -91,7 +91,7 @@ def test_refusals_are_one_sentence(
     apply = ["blend", "--apply", str(fitted), *where]
     fit = ["blend", *where, "--out", str(tmp_path / "x"), "--bundles", str(made.bundle)]
     csv = ["--predictions", str(tmp_path / "x.csv")]
-    moved = tmp_path / "moved"
+    moved = tmp_path / "deep" / "down" / "moved"
     shutil.copytree(fitted, moved)
     altered = tmp_path / "altered"
     shutil.copytree(fitted, altered)
@@ -134,15 +134,15 @@ def test_networks_of_another_split_are_refused(
     assert "one split and fold" in capsys.readouterr().err
 
 
-def test_a_blend_of_training_visits_is_stamped(
+def test_a_blend_of_training_visits_is_marked(
     made: Made, second: Path, where: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bundles = ["--bundles", str(made.bundle), str(second)]
     assert run(["blend", *bundles, *where, *SMALL, "--fit", "train", "--out", str(tmp_path / "x")]) == 0
     assert "trained its networks" in capsys.readouterr().err
     record = json.loads((tmp_path / "x" / "judged.json").read_text())
-    assert "trained its networks" in record["stamp"] and record["fitted_on"]["visits"] > 20
-    assert read_predictions(tmp_path / "x" / "predictions.csv", ODIR.codes).stamp
+    assert "trained its networks" in record["note"] and record["fitted_on"]["visits"] > 20
+    assert read_predictions(tmp_path / "x" / "predictions.csv", ODIR.codes).stamp is None, "test visits are unseen"
 
 
 @pytest.mark.parametrize("kind", ["logits", "pooled", "both"])

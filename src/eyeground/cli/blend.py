@@ -46,7 +46,7 @@ class Flags:
     views: int = 0
     """Augmented views of each photograph whose mean and deviation are the features; 0 is the photograph itself."""
     fit: Literal["val", "train"] = "val"
-    """The part it is fitted on. Training visits are too well remembered by the networks: such a blend is stamped."""
+    """The part it is fitted on. Training visits are too well remembered by the networks: such a blend is marked."""
     right_eye: bool = False
     """Tell the blend which eye is the right one; then an exchange of the eyes changes its answer."""
     trees: int = 300
@@ -99,8 +99,9 @@ def main(argv: Sequence[str]) -> int:
     record = judge_all(blend, models, answers, systems, Rules(draws=flags.draws, seed=flags.seed))
     with writing(flags.out, blend, [model.bundle for model in models]) as folder:
         save_judged(folder, record, systems, answers, blend.vocabulary.codes)
-    if "stamp" in record:
-        warn(record["stamp"])
+    for key in ("stamp", "note"):
+        if key in record:
+            warn(record[key])
     if flags.json:
         print_json(record)
     else:
@@ -125,8 +126,9 @@ def _apply(flags: Flags, folder: Path, desk: blending.Desk) -> int:
     asked = flags.judged.of(flags.source.read())
     count = blending.apply_blend(blend, models, asked, desk, flags.predictions, flags.both_eyes)
     told: dict[str, Any] = {"visits": count, "predictions": str(flags.predictions), "stamp": blend.stamp}
-    if blend.stamp:
-        warn(blend.stamp)
+    for text in (blend.stamp, blend.note):
+        if text:
+            warn(text)
     if flags.json:
         print_json(told)
     else:

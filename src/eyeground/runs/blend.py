@@ -4,7 +4,7 @@ Quellec et al. 2017 put a random forest over features of several networks and bo
 net over the mean and the deviation of pooled features. Both fitted on photographs that had trained the networks. There
 features are over-confident: the blend learns to trust what it will not meet again. Here it is fitted on the validation
 part, which chose no more than an epoch and a handful of thresholds; that part is small, so it reads logits, a few
-numbers an eye, unless told otherwise. `fit_on="train"` does as the papers did, and is stamped.
+numbers an eye, unless told otherwise. `fit_on="train"` does as the papers did, and is marked by a note.
 """
 
 from __future__ import annotations
@@ -166,10 +166,9 @@ def fit_on(models: Sequence[Model], answers: Answers, order: Order) -> Blend:
             for c, code in enumerate(vocabulary.codes)
         ],
     }
-    stamps = [answers.unseen.stamp, REMEMBERED if order.fit_on == "train" else None]
-    stamp = "; ".join(one for one in stamps if one) or None
+    note = REMEMBERED if order.fit_on == "train" else None
     values = {one.code: float(one.value) for one in thresholds}
-    return Blend(blender, order.wanted, vocabulary, choice.calibration, values, fitted_on, stamp)
+    return Blend(blender, order.wanted, vocabulary, choice.calibration, values, fitted_on, answers.unseen.stamp, note)
 
 
 _NAMES = {"val": "validation", "train": "training"}
@@ -200,8 +199,7 @@ def apply_blend(
     answers = gather(models, asked, blend.wanted, desk)
     answers = with_both_eyes(answers) if both_eyes else answers
     probability, _ = answer(blend, answers.said)
-    stamps = [blend.stamp, answers.unseen.audit.get("stamp")]
-    stamp = "; ".join(dict.fromkeys(one for one in stamps if one)) or None
+    stamp = answers.unseen.stamp or blend.stamp
     write_predictions(out, answers.ids, probability, blend.vocabulary.codes, stamp)
     return len(answers.ids)
 

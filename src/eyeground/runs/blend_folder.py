@@ -39,6 +39,7 @@ FILES = ("blend.json", "blend.safetensors")
 class Blend:
     """A fitted blend with all that it needs to answer but the networks.
 
+    `stamp` is a leaky protocol's, `note` marks a blend that was fitted on its networks' training visits.
     `fitted_on`: part, split_hash, fold, visits, eyes. `calibration`, `thresholds` {label: probability}: of visits.
     """
 
@@ -49,6 +50,7 @@ class Blend:
     thresholds: dict[str, float]
     fitted_on: dict[str, Any]
     stamp: str | None = None
+    note: str | None = None
 
     def cuts(self) -> list[float]:
         """The frozen thresholds in vocabulary order."""
@@ -111,6 +113,7 @@ def writing(folder: Path, blend: Blend, bundles: Sequence[Bundle]) -> Iterator[P
         "thresholds": blend.thresholds,
         "fitted_on": blend.fitted_on,
         "stamp": blend.stamp,
+        "note": blend.note,
     }
     with folder_aside(folder) as place:
         write_json(place / "blend.json", about)
@@ -186,4 +189,5 @@ def _blend(about: Mapping[str, Any], folder: Path) -> Blend:
         thresholds={code: float(value) for code, value in about["thresholds"].items()},
         fitted_on=dict(about["fitted_on"]),
         stamp=about["stamp"],
+        note=about["note"],
     )

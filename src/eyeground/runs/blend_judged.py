@@ -80,8 +80,7 @@ def judge_all(
     if seen.any():
         cells = truth.eye_labels[side].astype(np.float64), truth.eye_known[side], truth.patients[side[0]]
         by_eye = _compared(systems, [one[side] for one in systems.eyes], cells, vocabulary.codes, rules)
-    stamps = [blend.stamp, answers.unseen.audit.get("stamp")]
-    stamp = "; ".join(dict.fromkeys(one for one in stamps if one))
+    stamp = answers.unseen.stamp or blend.stamp
     return {
         "part": answers.unseen.part,
         "split_hash": answers.unseen.split.hash if answers.unseen.split else None,
@@ -89,6 +88,7 @@ def judge_all(
         "both_eyes": int((~np.isnan(systems.eyes[0]).all(2)).all(1).sum()),
         "leak_audit": answers.unseen.audit,
         **({"stamp": stamp} if stamp else {}),
+        **({"note": blend.note} if blend.note else {}),
         "unreadable": list(answers.unreadable),
         "fitted_on": blend.fitted_on,
         "bundles": [{"name": systems.names[k], "digest": one.bundle.digest} for k, one in enumerate(models)],
