@@ -72,7 +72,7 @@ def _print(record: dict[str, Any]) -> None:
         f"{record['eyes']} eyes, {', '.join(f'{code} {n}' for code, n in labels.items() if n)}"
     )
     _table(record["rows"], title, ("deletion ↓", "insertion ↑", "ROAD ↑"), lambda row: _removed(row, score))
-    heads = ("random weights ↓", "verdict", "shifted ↑", "turned ↑", "peak moves ↓")
+    heads = ("random ↓", "verdict", "shifted ↑", "turned ↑", "peak ↓")
     _table(record["rows"], "do they hang on what was learnt, and go along with the picture?", heads, _kept)
     words = "the part of the logit's full drop that is left" if score == "logit" else "the probability"
     out.print(

@@ -28,8 +28,8 @@ from eyeground.explain.faithful.scoring import Score
 Baseline = Literal["blurred", "mean", "black"]
 BLUR = 1 / 12
 """Standard deviation of the blur, as a part of the view's side: wider than any lesion that has a place."""
-DROP = 0.1
-"""Logits; a smaller full drop is none."""
+DROP = 1.0
+"""Logits; in parts of a smaller full drop the score would be all noise."""
 
 
 @dataclass(frozen=True)
