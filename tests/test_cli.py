@@ -14,9 +14,11 @@ from eyeground.cli.main import COMMANDS, main
 def test_list_and_doctor(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert set(found) == {"methods", "layouts", "trunks"}
+    assert set(found) == {"methods", "layouts", "explainers", "trunks"}
     assert all(row["name"] and row["line"] for rows in found.values() for row in rows)
-    assert {"odir", "odir-release", "folder", "idrid", "idrid-lesions", "messidor2"} <= {row["name"] for row in found["layouts"]}
+    assert {"odir", "odir-release", "folder", "idrid", "idrid-lesions", "messidor2"} <= {
+        row["name"] for row in found["layouts"]
+    }
     assert main(["doctor", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["train"]["torch"]

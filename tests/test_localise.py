@@ -172,7 +172,9 @@ def test_the_command_judges_every_finding_of_the_part_once(
     assert record["explained_by"]["D"] == "D"
     assert "C" not in record["maps"][0]["lesions"], "a cataract is everywhere: no lesions to count"
     assert run([*flags(made, made.root), *where, "--resamples", "0"]) == 0
-    assert "by chance" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "Chance: a point anywhere in the field" in told
+    assert max(map(len, told.split("area: of")[0].splitlines())) <= 80
 
 
 def test_what_can_not_be_localised_is_refused_in_one_line(

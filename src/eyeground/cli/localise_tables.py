@@ -17,8 +17,8 @@ CONVENTION = "any"
 
 def print_localisation(record: dict[str, Any], target: Console) -> None:
     """Prints what `runs.localise.localise` returned."""
-    for label in _labels(record):
-        target.print(_lesions(record, label))
+    if _labels(record):
+        target.print(_lesions(record))
     target.print(_pointing(record))
     for line in _legend(record):
         target.print(line, markup=False)
@@ -33,19 +33,23 @@ def _rows(record: dict[str, Any]) -> list[dict[str, Any]]:
     return [*record["maps"], *record["floors"]]
 
 
-def _lesions(record: dict[str, Any], label: str) -> Table:
-    first = record["maps"][0]["lesions"][label]
-    kinds = [row for row in first["types"] if len(first["types"]) > 2 or row["type"] != POOLED]
-    title = f"are the lesions found by the maps of {label}? {first['n_images']} photographs"
+def _lesions(record: dict[str, Any]) -> Table:
+    """A section for each lesion type, under the label whose maps are held against it."""
+    labels = _labels(record)
+    images = max(record["maps"][0]["lesions"][label]["n_images"] for label in labels)
+    whose = labels[0] if len(labels) == 1 else "their labels"
+    title = f"are the lesions found by the maps of {whose}? {images} photographs"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for heading in ("", "map", "area", "95 %", "at 10", "3 %", "touch", "AP", "IoU", "Az"):
         table.add_column(heading, justify="left" if heading in ("", "map") else "right", no_wrap=heading != "map")
-    for kind in kinds:
-        for number, row in enumerate(_rows(record)):
-            cells = _lesion_cells(row["lesions"][label], kind["type"])
-            name = _name(kind) if number == 0 else ""
-            table.add_row(name, row["map"], *cells, style="dim" if row in record["floors"] else None)
-        table.add_section()
+    for label in labels:
+        kinds = record["maps"][0]["lesions"][label]["types"]
+        for kind in kinds if len(kinds) > 2 else kinds[:1]:
+            for number, row in enumerate(_rows(record)):
+                cells = _lesion_cells(row["lesions"][label], kind["type"])
+                name = _name(kind) if number == 0 else ""
+                table.add_row(name, row["map"], *cells, style="dim" if row in record["floors"] else None)
+            table.add_section()
     return table
 
 
