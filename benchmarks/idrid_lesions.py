@@ -76,7 +76,7 @@ SYSTEMS = (
     mining("a448nu", "net A, 448 px, ν 0.005", 448, 14, "--nu", "0.005", maps=PIXELS, first="a224"),
 )
 BLURS = (0.0, 0.01)
-"""Maps as they are, and smoothed: gradients are speckled."""
+"""Maps as they are, and smoothed: gradients are speckled, and only they are smoothed."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,8 @@ def judged(commands: list[str], system: System, places: Places) -> dict[str, Any
     lesions: dict[str, Any] = {}
     for blur in BLURS:
         out = run / f"lesions-{blur:g}"
-        asked = (*cohort("idrid-lesions", places.lesions), *healthy, "--blur", f"{blur:g}", "--maps", *system.maps)
+        maps = [one for one in system.maps if one in PIXELS or not blur]
+        asked = (*cohort("idrid-lesions", places.lesions), *healthy, "--blur", f"{blur:g}", "--maps", *maps)
         step(commands, out / "localisation.json", "localise", *bundle, *asked, out)
         lesions[f"{blur:g}"] = kept(json.loads((out / "localisation.json").read_text(encoding="utf-8")))
     log = [json.loads(line) for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines()]

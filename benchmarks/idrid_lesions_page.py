@@ -44,7 +44,7 @@ def _rows(figures: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
             for map_, one in found["maps"].items():
                 if map_ in ("centre", "noise"):
                     floors[map_, name] = one
-                elif not (map_ not in ("hue", "sensitivity") and float(blur)):
+                else:
                     yield name, map_ + (f", smoothed {float(blur):.0%}" if float(blur) else ""), one
     for map_ in ("centre", "noise"):
         for name in figures["systems"]:
