@@ -105,15 +105,16 @@ def _truth(visits: Sequence[Visit], pairs: Sequence[Pair], model: Model) -> Trut
     count = len(model.bundle.vocabulary)
     labels, known = label_arrays([visit.labels for visit in visits], count)
     states = [eye.labels if eye else (None,) * count for visit in visits for eye in visit.eyes]
-    eye_labels, eye_known = (one.reshape(-1, 2, count) for one in label_arrays(states, count))
+    eye_labels, eye_known = label_arrays(states, count)
     there = np.array([[eye is not None for eye in pair] for pair in pairs])
     patients = np.array([visit.patient for visit in visits])
-    return Truth(labels, known, eye_labels, eye_known & there[..., None], patients)
+    by_eye = eye_known.reshape(-1, 2, count) & there[..., None]
+    return Truth(labels, known, eye_labels.reshape(-1, 2, count), by_eye, patients)
 
 
 def with_both_eyes(answers: Answers) -> Answers:
     """The visits of which both eyes are seen. Raises `DataError` when none is left."""
-    both = ~np.isnan(answers.said[0].eye_probability).all(2).any(1)
+    both = np.asarray(answers.said[0].seen.all(1))
     if not both.any():
         raise DataError(f"no visit of the {answers.unseen.part} part has both eyes; drop --both-eyes")
     visits = tuple(visit for visit, kept in zip(answers.visits, both, strict=True) if kept)
@@ -135,7 +136,7 @@ def fit_on(models: Sequence[Model], answers: Answers, order: Order) -> Blend:
         DataError: no visit with both eyes, or too few patients with a label.
     """
     vocabulary, settings = models[0].bundle.vocabulary, order.settings
-    both = int((~np.isnan(answers.said[0].eye_probability).all(2)).all(1).sum())
+    both = int(answers.said[0].seen.all(1).sum())
     if not both:
         raise DataError(
             f"no visit of the {_NAMES[order.fit_on]} part has both eyes, and a blend learns what two eyes say "
@@ -146,7 +147,7 @@ def fit_on(models: Sequence[Model], answers: Answers, order: Order) -> Blend:
     if settings.kind == "mean":
         visits, _ = blender.answer(answers.said)
     else:
-        visits, _ = without_own_fold(answers.said, answers.truth, vocabulary, settings)
+        visits, _ = without_own_fold(answers.said, answers.truth, vocabulary, blender, settings)
     truth = answers.truth
     cells = (logit(visits), truth.labels.astype(np.float64), truth.known, truth.patients)
     choice = select(*cells, "auto", settings.growth.seed)
@@ -159,7 +160,7 @@ def fit_on(models: Sequence[Model], answers: Answers, order: Order) -> Blend:
         "fold": int(models[0].bundle.config["data"]["fold"]),
         "visits": len(answers.visits),
         "both_eyes": both,
-        "eyes": int((~np.isnan(answers.said[0].eye_probability).all(2)).sum()),
+        "eyes": int(answers.said[0].seen.sum()),
         "seed": settings.growth.seed,
         "labels": [
             {"code": code, "n": int(truth.known[:, c].sum()), "n_pos": int(truth.labels[truth.known[:, c], c].sum())}
@@ -195,8 +196,10 @@ def apply_blend(
         UsageError: the part that it was fitted on is asked for.
         LeakError: a visit was in training.
     """
-    refuse_fitted(blend, asked.part)
+    refuse_fitted(blend, asked)
     answers = gather(models, asked, blend.wanted, desk)
+    if told := answers.unseen.audit.get("stamp"):
+        desk.say(f"warning: {told}")
     answers = with_both_eyes(answers) if both_eyes else answers
     probability, _ = answer(blend, answers.said)
     stamp = answers.unseen.stamp or blend.stamp
@@ -204,10 +207,11 @@ def apply_blend(
     return len(answers.ids)
 
 
-def refuse_fitted(blend: Blend, asked: str | None) -> None:
+def refuse_fitted(blend: Blend, asked: Asked) -> None:
     """Raises `UsageError` where predictions would be of the very visits that the blend was fitted on."""
-    if asked is not None and asked in (blend.fitted_on["part"], "val"):
+    own = ("all",) if asked.split is None else ()
+    if asked.part in (blend.fitted_on["part"], "val", *own):
         raise UsageError(
-            f"--part {asked}: the blend was fitted on the {_NAMES[blend.fitted_on['part']]} part, and validation "
+            f"--part {asked.part}: the blend was fitted on the {_NAMES[blend.fitted_on['part']]} part, and validation "
             "visits chose its networks; take --part test"
         )

@@ -54,6 +54,11 @@ class Said:
     probability: Array
     eye_probability: Array
 
+    @property
+    def seen(self) -> NDArray[np.bool_]:
+        """(n, 2) which eyes were seen."""
+        return np.asarray(~np.isnan(self.eye_probability).all(axis=2))
+
 
 @torch.inference_mode()
 def ask(model: Model, data: VisitSet, wanted: Wanted) -> Said:

@@ -74,7 +74,8 @@ def judge_all(
         bootstrap = Bootstrap(rules.draws, rules.seed)
         told = intervals(labels, known, probability, vocabulary, cut, truth.patients, bootstrap)
         judged[name] = {**kept, "intervals": told}
-    seen = ~np.isnan(systems.eyes[0]).all(2) & truth.eye_known.any(2)
+    there = np.asarray(~np.isnan(systems.eyes[0]).all(axis=2))
+    seen = there & truth.eye_known.any(2)
     side = np.nonzero(seen)
     by_eye = None
     if seen.any():
@@ -85,7 +86,7 @@ def judge_all(
         "part": answers.unseen.part,
         "split_hash": answers.unseen.split.hash if answers.unseen.split else None,
         "visits": len(answers.visits),
-        "both_eyes": int((~np.isnan(systems.eyes[0]).all(2)).all(1).sum()),
+        "both_eyes": int(there.all(axis=1).sum()),
         "leak_audit": answers.unseen.audit,
         **({"stamp": stamp} if stamp else {}),
         **({"note": blend.note} if blend.note else {}),

@@ -48,7 +48,7 @@ def rows_of(said: Sequence[Said], right_eye: bool) -> Rows:
     means = [one.mean for one in said]
     deviations = [one.deviation for one in said if one.deviation is not None]
     both = np.concatenate([one.both for one in said], 1)
-    seen = ~np.isnan(said[0].eye_probability).all(2)  # (n, 2)
+    seen = said[0].seen
     visit, side = np.nonzero(seen)
     columns = []
     for block in (means, deviations):
@@ -85,7 +85,7 @@ class Truth:
 @dataclass(frozen=True)
 class Settings:
     """How a blend is fitted. `fewest` patients with and without a label are wanted; else it is refused, or answered by
-    the networks' mean where `rare_by_mean`. nets: of the dense blend."""
+    the networks' mean where `rare_by_mean`. nets: of the dense blend. by_mean (C,): labels so answered in any case."""
 
     kind: Kind = "forest"
     growth: Growth = field(default_factory=Growth)
@@ -93,6 +93,7 @@ class Settings:
     fewest: int = 5
     rare_by_mean: bool = False
     right_eye: bool = False
+    by_mean: tuple[bool, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -190,7 +191,8 @@ def _too_few(
         code: [len(set(patients[known[:, c] & (labels[:, c] == state)])) for state in (1, 0)]
         for c, code in enumerate(codes)
     }
-    rare = [min(pair) < settings.fewest for pair in counts.values()]
+    forced = settings.by_mean or (False,) * len(codes)
+    rare = [min(pair) < settings.fewest or told for pair, told in zip(counts.values(), forced, strict=True)]
     if any(rare) and not settings.rare_by_mean:
         code, (with_it, without) = next(item for item, few in zip(counts.items(), rare, strict=True) if few)
         raise DataError(
@@ -202,14 +204,17 @@ def _too_few(
 
 
 def without_own_fold(
-    said: Sequence[Said], truth: Truth, vocabulary: Vocabulary, settings: Settings, folds: int = 5
+    said: Sequence[Said], truth: Truth, vocabulary: Vocabulary, whole: Blender, settings: Settings, folds: int = 5
 ) -> tuple[Array, Array]:
-    """Answers (n, C) and (n, 2, C) of each visit by a blend that was fitted without its patient."""
+    """Answers (n, C) and (n, 2, C) of each visit by a blend that was fitted without its patient.
+
+    Labels that the `whole` blend answers by the networks' mean are so answered here: thresholds are chosen on this.
+    """
     patients = np.unique(truth.patients)
     generator = np.random.default_rng(settings.growth.seed)
     fold = dict(zip(generator.permutation(patients).tolist(), np.arange(len(patients)) % folds, strict=True))
     at = np.array([fold[name] for name in truth.patients.tolist()])
-    easy = replace(settings, fewest=1, rare_by_mean=True)
+    easy = replace(settings, fewest=1, rare_by_mean=True, by_mean=whole.by_mean)
     visits, eyes = np.full(truth.labels.shape, np.nan), np.full(truth.eye_labels.shape, np.nan)
     for number in range(min(folds, len(patients))):
         out = at == number
@@ -220,7 +225,8 @@ def without_own_fold(
 
 def part(said: Said, which: Mask) -> Said:
     """What was said of these visits alone."""
-    return Said(**{name: None if value is None else value[which] for name, value in vars(said).items()})
+    chosen: dict[str, Any] = {name: None if value is None else value[which] for name, value in vars(said).items()}
+    return Said(**chosen)
 
 
 def to_arrays(blender: Blender) -> dict[str, NDArray[Any]]:

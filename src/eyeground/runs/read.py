@@ -114,7 +114,8 @@ def save(result: Result, folder: Path) -> None:
             picture, maps = result.pictures[eye.side], result.evidence[eye.side]
             for code, name in eye.heatmaps.items():
                 assert picture is not None and maps is not None
-                placed = smooth(maps[codes.index(code)], *picture.shape[:2], eye.map_shift or (0.0, 0.0))
+                height, width = picture.shape[:2]
+                placed = smooth(maps[codes.index(code)], height, width, eye.map_shift or (0.0, 0.0))
                 heat = paint(placed, scale)
                 (place / name).write_bytes(png(blend(picture, heat, OPACITY)))
 
