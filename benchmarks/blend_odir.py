@@ -52,10 +52,26 @@ def main() -> None:
         with writing(folder, blend, [model.bundle for model in models]) as place:
             save_judged(place, told, systems, judged_on, blend.vocabulary.codes)
         words = ["eyeground", "blend", "--bundles", *map(str, paths), "--layout", "odir", "--root"]
-        words += [str(arguments.root), "--kind", kind, "--both-eyes", "--out", str(folder)]
-        found[kind] = {"command": shlex.join(words), **told}
+        words += ["ODIR", "--kind", kind, "--both-eyes", "--out", str(folder)]
+        found[kind] = {"command": shlex.join(words), **short(told, whole=not found)}
         print(kind, {name: row["macro_auc"] for name, row in told["judged"].items()}, flush=True)
     print(f"recorded in {record.write('blend_odir', {'seeds': SEEDS, 'blends': found})}")
+
+
+def short(told: dict[str, Any], whole: bool) -> dict[str, Any]:
+    """What is recorded: the networks and their mean with the first blend only, comparisons without single labels."""
+    judged = told["judged"] if whole else dict([list(told["judged"].items())[-1]])
+    compared = {
+        unit: {key: _without_labels(value) for key, value in one.items()} if one else one
+        for unit, one in told["compared"].items()
+    }
+    return {**told, "judged": judged, "compared": compared}
+
+
+def _without_labels(value: Any) -> Any:
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return [{key: one for key, one in row.items() if key != "per_class"} for row in value]
+    return value
 
 
 if __name__ == "__main__":
