@@ -50,7 +50,7 @@ class Flags:
     seed: int = 0
     """Of the resamples."""
     out: Path | None = None
-    """Also write localisation.json, froc.png, lesions.png, pointing.png and overlays of hits and misses into it."""
+    """Also write localisation.json, froc.png, pointing.png and overlays of hits and misses into it."""
     json: bool = False
     """Print one JSON object and nothing else."""
     place: Annotated[Place, FLAT] = field(default_factory=Place)

@@ -21,6 +21,7 @@ from eyeground.batches import Batch, Output
 from eyeground.errors import UsageError
 from eyeground.explain import Target
 from eyeground.nets.eyes import spread
+from eyeground.nets.placement import Placement, feature_placement
 
 
 @dataclass(frozen=True)
@@ -205,6 +206,14 @@ def trunks_of(network: nn.Module) -> dict[str, nn.Module]:
         if found:
             break
     return found
+
+
+def features_placement(network: nn.Module, size: int) -> Placement:
+    """Where maps on the trunks' grid sit for pictures of `size`; `why` says so where the trunks do not agree."""
+    found = [feature_placement(trunk, size) for trunk in trunks_of(network).values()]
+    if found and all(one == found[0] for one in found):
+        return found[0]
+    return Placement(why="where the elements of the trunks' maps sit is not known; they are drawn on a regular grid")
 
 
 def rows_of(name: str, pixels: Tensor, batch: Batch) -> tuple[Tensor, bool]:

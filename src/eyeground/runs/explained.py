@@ -14,8 +14,8 @@ from eyeground.augment import canonical
 from eyeground.batches import VisitSet
 from eyeground.errors import UsageError
 from eyeground.explain import EXPLAINERS, explain
+from eyeground.explain.base import features_placement
 from eyeground.images.cache import CacheEntry
-from eyeground.nets.placement import placement
 from eyeground.progress import Track
 from eyeground.records import SIDES, Side
 from eyeground.runs.data import PreparedVisits
@@ -86,7 +86,7 @@ def explained(model: Model, prepared: PreparedVisits, name: str, labels: Sequenc
     pairs = [prepared.eyes[visit.id] for visit in prepared.visits]
     data = VisitSet(prepared.visits, pairs, len(model.bundle.vocabulary), "auto", model.device)
     eyes: dict[Key, EyeMaps] = {}
-    laterality, notes = model.recipe.laterality, []
+    laterality, notes = model.recipe.laterality, list[str]()
     steps = list(torch.arange(len(data)).split(AT_ONCE))
     for rows, batch in zip(steps, track(data.batches(steps), f"maps: {name}", len(steps)), strict=True):
         batch = canonical(batch, laterality)
@@ -95,9 +95,9 @@ def explained(model: Model, prepared: PreparedVisits, name: str, labels: Sequenc
             answer = model.network(batch)
         logits = answer.visit_logits[:, None].expand(-1, 2, -1) if answer.eye_logits is None else answer.eye_logits
         shift = (0.0, 0.0)
-        if maps.shape[-1] != batch.fundus.shape[-1]:
-            shift, note = _shift(model, answer.evidence, maps, batch.fundus.shape[-1])
-            notes += [note] if note else []
+        if name != "occlusion" and maps.shape[-1] != batch.fundus.shape[-1]:  # neither patches nor pixels: features
+            place = features_placement(model.network, batch.fundus.shape[-1])
+            shift, notes = place.shift, [*notes, *([place.why] if place.why else [])]
         for i, row in enumerate(rows.tolist()):
             for e, side in enumerate(SIDES):
                 entry = pairs[row][e]
@@ -132,16 +132,3 @@ def _evidence(model: Model, prepared: PreparedVisits, labels: Sequence[int]) -> 
     }
     notes = (found.placement.why,) if found.placement.why else ()
     return Explained("evidence", EXPLAINERS["evidence"].unit, eyes, notes)
-
-
-def _shift(
-    model: Model, evidence: torch.Tensor | None, maps: torch.Tensor, size: int
-) -> tuple[tuple[float, float], str]:
-    """Where a map on the grid of features sits, and what is not known of it.
-
-    Features and evidence of the methods here lie on one grid wherever they have as many elements.
-    """
-    if evidence is None or evidence.shape[-2:] != maps.shape[-2:]:
-        return (0.0, 0.0), "where the elements of these maps sit is not known; they are drawn on a regular grid"
-    found = placement(model.network, size)
-    return found.shift, found.why

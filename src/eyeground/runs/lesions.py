@@ -40,10 +40,11 @@ class Lesioned:
 
 
 def is_healthy(visit: Visit, eye: Eye, cohort: Cohort) -> bool:
-    """Whether an eye is known to have no retinopathy: DR grade 0 where there are grades, else Normal or all absent."""
+    """Whether an eye is known to have no retinopathy: where there are grades DR 0 and no macular oedema, whose grade is
+    one of hard exudates; else Normal, or all labels absent."""
     grades = dict(eye.grades)
     if "dr" in grades:
-        return grades["dr"] == 0
+        return grades["dr"] == 0 and grades.get("dme", 0) == 0
     states = dict(zip(cohort.vocabulary.codes, eye.labels, strict=True))
     for normal in ("N", "normal", "Normal"):
         if normal in states:
@@ -51,18 +52,17 @@ def is_healthy(visit: Visit, eye: Eye, cohort: Cohort) -> bool:
     return bool(states) and all(state == 0 for state in states.values())
 
 
-def lesion_images(found: Explained, label: int, types: Sequence[str], asked: Lesioned) -> list[LesionImage]:
+def lesion_images(found: Explained, label: int, types: Sequence[str], asked: Lesioned) -> dict[Key, LesionImage]:
     """Photographs with masks, and the healthy ones, with the map of one label (its number among those explained).
 
     Raises:
         DataError: a mask of another size than its photograph, when the score reads it.
     """
-    images = []
-    for key, eye in found.eyes.items():
-        drawn = [mask for mask in asked.masks.get(key, ()) if mask.code in types]
-        if drawn or key in asked.healthy or key in asked.masks:
-            images.append(_image(key, eye, label, drawn, asked))
-    return images
+    return {
+        key: _image(key, eye, label, [mask for mask in asked.masks.get(key, ()) if mask.code in types], asked)
+        for key, eye in found.eyes.items()
+        if key in asked.healthy or key in asked.masks
+    }
 
 
 def _image(key: Key, eye: EyeMaps, label: int, drawn: list[MaskFile], asked: Lesioned) -> LesionImage:
@@ -71,7 +71,9 @@ def _image(key: Key, eye: EyeMaps, label: int, drawn: list[MaskFile], asked: Les
     def masks() -> dict[str, NDArray[np.bool_]]:
         return {mask.code: mask.read(geometry.width, geometry.height) for mask in drawn}
 
-    return LesionImage(key[0], eye.values[label], geometry, masks, eye.shift, patient=asked.patients[key[0]])
+    return LesionImage(
+        f"{key[0]}, {key[1]} eye", eye.values[label], geometry, masks, eye.shift, patient=asked.patients[key[0]]
+    )
 
 
 def lesion_scores(found: Explained, labels: Sequence[str], asked: Lesioned, plan: Plan, track: Track) -> dict[str, Any]:
@@ -86,7 +88,7 @@ def lesion_scores(found: Explained, labels: Sequence[str], asked: Lesioned, plan
     asking = Asking(plan=plan)
 
     def images(label: str, types: Sequence[str]) -> list[LesionImage]:
-        return lesion_images(found, labels.index(label), types, asked)
+        return list(lesion_images(found, labels.index(label), types, asked).values())
 
     steps = track(asked.types.items(), f"lesions: {found.name}", len(asked.types))
     return {

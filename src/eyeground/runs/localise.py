@@ -13,7 +13,7 @@ from eyeground.explain import EXPLAINERS, find_explainer
 from eyeground.metrics.pointing import EVERYWHERE, TOLERANCE
 from eyeground.metrics.resample import Plan
 from eyeground.progress import Track
-from eyeground.records import Cohort, Eye
+from eyeground.records import SIDES, Cohort, Eye
 from eyeground.runs.data import PreparedVisits, prepare_visits
 from eyeground.runs.explained import Explained, Key, blurred, explained
 from eyeground.runs.lesions import Lesioned, floors, is_healthy, lesion_scores
@@ -67,7 +67,8 @@ class Localisation:
     @property
     def stamps(self) -> tuple[str, ...]:
         """Warnings that go with every number."""
-        return (self.record["stamp"],) if "stamp" in self.record else ()
+        audits = (self.record["leak_audit"], (self.record["healthy"] or {}).get("leak_audit", {}))
+        return tuple(dict.fromkeys(audit["stamp"] for audit in audits if "stamp" in audit))
 
 
 @dataclass(frozen=True)
@@ -150,15 +151,17 @@ def _healthy(
 
 def _masks(here: _Eyes, explained_by: dict[str, str]) -> list[MaskFile]:
     """The masks of the eyes that could be prepared."""
-    sides = ("left", "right")
-    seen = {
-        (visit, side)
-        for visit, pair in here.prepared.eyes.items()
-        for side, entry in zip(sides, pair, strict=True)
-        if entry is not None
-    }
+    seen = set(_readable(here.prepared))
     found = find_masks(here.unseen.cohort, tuple(explained_by))
     return [mask for mask in found if (mask.visit, mask.side) in seen]
+
+
+def _readable(prepared: PreparedVisits) -> list[Key]:
+    """The eyes whose photographs could be prepared."""
+    pairs = prepared.eyes.items()
+    return [
+        (visit, side) for visit, pair in pairs for side, entry in zip(SIDES, pair, strict=True) if entry is not None
+    ]
 
 
 def _joined(one: PreparedVisits, two: _Eyes | None, labels: int) -> PreparedVisits:
@@ -191,9 +194,7 @@ def _lesioned(
         by_eye[key] = (*by_eye.get(key, ()), mask)
     visits = (*here.prepared.visits, *(healthy[0].prepared.visits if healthy[0] else ()))
     patients = {visit.id: visit.patient for visit in visits}
-    well = (
-        [(visit.id, eye.side) for visit in healthy[0].prepared.visits for eye in visit.listed()] if healthy[0] else []
-    )
+    well = _readable(healthy[0].prepared) if healthy[0] else []
     return Lesioned(by_eye, types, patients, frozenset(well))
 
 

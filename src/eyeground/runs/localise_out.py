@@ -18,7 +18,7 @@ from eyeground.progress import Track
 from eyeground.report.froc_plot import froc_figure
 from eyeground.report.lesion_sheet import Drawn, draw_lesions
 from eyeground.report.pointed import Spot, pointing_sheet
-from eyeground.runs.explained import Explained
+from eyeground.runs.explained import Explained, Key
 from eyeground.runs.lesions import RULES, lesion_images
 from eyeground.runs.localise import Localisation
 from eyeground.runs.pointings import Pointing
@@ -91,21 +91,20 @@ def _spots(pointings: tuple[Pointing, ...]) -> list[Spot]:
 def _drawn(
     found: Localisation, one: Explained, label: str, types: tuple[str, ...]
 ) -> Iterator[tuple[str, Callable[[], Drawn]]]:
-    """A file name and what makes its picture, for photographs with lesions, the healthy ones left out."""
+    """A file name and what makes its picture, for photographs that have lesions of these types."""
     row = next(row for row in found.record["maps"] if row["map"] == one.name)
     near = row["lesions"][label]["froc"]["near"]["false"]["any"]
     threshold = _threshold(next(part["curve"] for part in near if part["type"] == POOLED))
     index = found.labels.index(label)
     images = lesion_images(one, index, types, found.lesioned)
-    scale = float(np.quantile(np.concatenate([np.ravel(image.values) for image in images]), 0.995))
-    photographs = {key[0]: eye.entry.path for key, eye in one.eyes.items()}
-    ill = [image for image in images if not image.name.startswith("healthy: ")]
-    for number, image in enumerate(ill[:PHOTOGRAPHS]):
+    scale = float(np.quantile(np.concatenate([np.ravel(image.values) for image in images.values()]), 0.995))
+    ill = [key for key in images if any(mask.code in types for mask in found.lesioned.masks.get(key, ()))]
+    for number, key in enumerate(ill[:PHOTOGRAPHS]):
 
-        def sheet(image: LesionImage = image) -> Drawn:
-            return _sheet(image, photographs[image.name], one, label, threshold, max(scale, 1e-9))
+        def sheet(key: Key = key) -> Drawn:
+            return _sheet(images[key], one.eyes[key].entry.path, one, label, threshold, max(scale, 1e-9))
 
-        yield f"{one.name}-{number + 1:02d}-{photographs[image.name].stem}.jpg", sheet
+        yield f"{one.name}-{number + 1:02d}-{one.eyes[key].entry.path.stem}.jpg", sheet
 
 
 def _threshold(curve: dict[str, Any]) -> float:
@@ -124,8 +123,8 @@ def _sheet(image: LesionImage, photograph: Path, one: Explained, label: str, thr
     counts = ", ".join(f"{kind} {int(got[kind].sum())} of {len(got[kind])}" for kind in lesions)
     lines = (
         f"found: {counts or 'nothing to find'}; false positives: {int((over & wrong).sum())}",
-        f"threshold {threshold:.3g}, where all photographs together have {AT:g} false positives per image; colour full "
-        f"at {scale:.3g}, the same for all photographs ({one.unit})",
+        f"threshold {threshold:.3g}, where all photographs together have at most {AT:g} false positives per image; "
+        f"colour full at {scale:.3g}, the same for all photographs ({one.unit})",
     )
     size = (image.geometry.height, image.geometry.width)
     return Drawn(

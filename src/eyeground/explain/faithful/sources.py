@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from eyeground.batches import Batch
 from eyeground.errors import UsageError, nearest
 from eyeground.explain import EXPLAINERS, explain
-from eyeground.explain.base import trunks_of
+from eyeground.explain.base import features_placement
 from eyeground.explain.faithful.pixels import blur, placed
-from eyeground.nets.placement import feature_placement, placement
+from eyeground.nets.placement import placement
 
 CONTROLS = ("random", "random_places", "centre", "edges")
 FLOORS = ("random", "random_places", "centre")
@@ -70,8 +70,7 @@ def source(name: str, network: nn.Module, size: int) -> Source:
     require_known((name,))
     if name in CONTROLS:
         return Source(name)
-    trunks = list(trunks_of(network).values())
-    features = feature_placement(trunks[0], size).shift if len(trunks) == 1 else (0.0, 0.0)
+    features = features_placement(network, size).shift
     return Source(name, features, placement(network, size).shift if name == "evidence" else (0.0, 0.0))
 
 
