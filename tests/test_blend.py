@@ -236,7 +236,11 @@ def test_a_rare_label_is_refused_or_answered_by_the_mean() -> None:
     blender = fit(said, rare, LABELS, replace(SMALL, fewest=3, rare_by_mean=True), "")
     assert blender.by_mean == (False, True) and blender.forests[1] is None
     _, eyes = blender.answer(said)
-    assert np.array_equal(eyes[..., 1], np.mean([one.eye_probability for one in said], 0)[..., 1], equal_nan=True)
+    mean = np.mean([one.eye_probability for one in said], 0)
+    assert np.array_equal(eyes[..., 1], mean[..., 1], equal_nan=True)
+    _, crossed = without_own_fold(said, rare, LABELS, blender, replace(SMALL, fewest=3, rare_by_mean=True))
+    assert np.array_equal(crossed[..., 1], mean[..., 1], equal_nan=True), "thresholds are chosen on what will answer"
+    assert not np.array_equal(crossed[..., 0], mean[..., 0], equal_nan=True)
     fit(said, rare, LABELS, replace(SMALL, fewest=2), "")
 
 
@@ -245,8 +249,9 @@ def test_cross_fitted_answers_do_not_know_their_patient() -> None:
     labels = truth.eye_labels.copy()
     one = truth.patients == "p4"
     labels[one] = 1 - labels[one]
-    before, _ = without_own_fold(said, truth, LABELS, SMALL)
-    after, _ = without_own_fold(said, replace(truth, eye_labels=labels), LABELS, SMALL)
+    whole = fit(said, truth, LABELS, SMALL, "")
+    before, _ = without_own_fold(said, truth, LABELS, whole, SMALL)
+    after, _ = without_own_fold(said, replace(truth, eye_labels=labels), LABELS, whole, SMALL)
     assert np.array_equal(before[one], after[one]) and not np.array_equal(before, after)
     fitted = fit(said, truth, LABELS, SMALL, "").answer(said)[0]
     refitted = fit(said, replace(truth, eye_labels=labels), LABELS, SMALL, "").answer(said)[0]

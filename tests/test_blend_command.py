@@ -101,6 +101,7 @@ def test_refusals_are_one_sentence(
     (bundle / "thresholds.json").write_text("{}")
     for words, says in (
         ([*apply, *csv, "--part", "val"], "fitted on the validation part"),
+        ([*apply, *csv, "--part", "all"], "fitted on the validation part"),
         ([*apply, *csv], "shared patient"),
         ([*apply, *csv, "--part", "test", "--bundles", str(second)], "needs the bundle"),
         ([*apply], "give --predictions"),
