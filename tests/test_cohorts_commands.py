@@ -101,3 +101,13 @@ def test_commands_on_the_cohort_start_without_torch() -> None:
     code = "import sys, eyeground.cli.cohort_check, eyeground.cli.cohort_split; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_many_labels_are_shown_row_by_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    codes = [f"finding{number}" for number in range(46)]
+    (tmp_path / "cohort.csv").write_text(
+        f"patient,eye,file,{','.join(codes)}\n1,OS,1.jpg,{','.join('1' * 46)}\n", encoding="utf-8"
+    )
+    assert main(["cohort", "check", "--layout", "folder", "--root", str(tmp_path), "--quick"]) == 0
+    shown = capsys.readouterr().out
+    assert all(code in shown.split() for code in codes)

@@ -209,6 +209,13 @@ def test_two_folders_with_the_photographs(tmp_path: Path) -> None:
 # the published files
 
 
+def test_endpoints_of_a_cohort_without_grades_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "cohort.csv").write_text("patient,eye,file,dr\n1,OS,1.jpg,1\n", encoding="utf-8")
+    assert len(read_cohort("folder", tmp_path)) == 1
+    with pytest.raises(UsageError, match="layout folder has no grades, so no --endpoints any_dr"):
+        read_cohort("folder", tmp_path, CohortOptions(endpoints=("any_dr",)))
+
+
 @pytest.mark.real
 def test_idrid_as_published(real_data: Path) -> None:
     cohort = read_cohort("idrid", real_data / "idrid" / "B. Disease Grading")

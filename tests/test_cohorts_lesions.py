@@ -197,3 +197,12 @@ def test_idrids_lesions_as_published(real_data: Path, capsys: pytest.CaptureFixt
     assert flags(cohort) == {"part_absent": 1}
     assert run(["cohort", "check", "--layout", "idrid-lesions", "--root", str(root), "--quick", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["labels"]["eyes"]["SE"]["present"] == 6
+
+
+def test_a_list_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    lists = tmp_path / "resources" / "traindatasets"
+    lists.mkdir(parents=True)
+    (tmp_path / "resources" / "images" / "ddb1_groundtruth").mkdir(parents=True)
+    (lists / "trainset.txt").write_bytes(b"image001.png\n\xff\xfe")
+    with pytest.raises(DataError, match=r"trainset\.txt is not UTF-8 text; copy it again"):
+        read_cohort("diaretdb1", tmp_path)

@@ -21,6 +21,8 @@ from eyeground.splits import find_all_duplicates
 
 FEW = 3
 """How many examples the tables show."""
+WIDE = 24
+"""Letters of label codes, all together, that fit side by side."""
 MISMATCHES = ("rule_mismatch",)
 
 
@@ -111,11 +113,19 @@ def _overview(result: dict[str, Any]) -> Table:
 
 def _labels(result: dict[str, Any]) -> Table:
     table = Table(title="labels", title_justify="left", box=box.SIMPLE_HEAD)
-    table.add_column("")
+    table.add_column("", no_wrap=True, min_width=max(map(len, result["vocabulary"])))
+    kinds = ("present", "sole", "unknown")
+    if sum(map(len, result["vocabulary"])) > WIDE:  # a row for each label: side by side they would not fit
+        for name in (f"{level}, {what}" for level in ("visits", "eyes") for what in kinds):
+            table.add_column(name, justify="right")
+        for code in result["vocabulary"]:
+            cells = [result["labels"][level][code][what] for level in ("visits", "eyes") for what in kinds]
+            table.add_row(code, *map(str, cells))
+        return table
     for code in result["vocabulary"]:
         table.add_column(code, justify="right")
     for level in ("visits", "eyes"):
-        for what in ("present", "sole", "unknown"):
+        for what in kinds:
             counts = [result["labels"][level][code][what] for code in result["vocabulary"]]
             name = {"present": level, "sole": f"{level}, sole label", "unknown": f"{level}, unknown"}[what]
             table.add_row(name, *map(str, counts), end_section=what == "unknown")

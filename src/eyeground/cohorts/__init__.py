@@ -44,11 +44,14 @@ def read_cohort(layout: str, root: Path, options: CohortOptions | None = None) -
         options: how to read it; the defaults follow the publishers.
 
     Raises:
-        UsageError: no such layout.
+        UsageError: no such layout, or endpoints of one without grades.
         DataError: what is on disk is not that layout; one sentence says what and where.
     """
     if layout not in LAYOUTS:
         raise UsageError(f"no layout '{layout}'{nearest(layout, LAYOUTS)} (there are {', '.join(LAYOUTS)})")
     module = importlib.import_module(LAYOUTS[layout][1])
-    cohort: Cohort = module.read(Path(root), options or CohortOptions())
+    options = options or CohortOptions()
+    cohort: Cohort = module.read(Path(root), options)
+    if strange := set(options.endpoints) - set(cohort.vocabulary.codes):
+        raise UsageError(f"layout {layout} has no grades, so no --endpoints {' '.join(sorted(strange))}; leave it out")
     return cohort

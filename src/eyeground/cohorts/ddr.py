@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from eyeground.cohorts.finding import files_in, require_root
+from eyeground.cohorts.finding import files_in, require_root, text_lines
 from eyeground.cohorts.grades import Graded, graded_cohort, read_grade
 from eyeground.cohorts.options import CohortOptions
 from eyeground.errors import DataError
@@ -40,7 +40,7 @@ def read(root: Path, options: CohortOptions) -> Cohort:
 def _part(folder: Path, part: str) -> list[Graded]:
     there = files_in(folder / part)
     found: dict[str, tuple[int, Graded]] = {}
-    for number, line in enumerate(_lines(folder / f"{part}.txt"), start=1):
+    for number, line in enumerate(text_lines(folder / f"{part}.txt"), start=1):
         words = line.split()
         where = f"{part}.txt, row {number}"
         if not words:
@@ -58,10 +58,3 @@ def _part(folder: Path, part: str) -> list[Graded]:
         one = Graded(file, there.get(name.lower()), visit, None, grades, part=f"publishers' {part}", flags=flags)
         found[name.lower()] = (number, one)
     return [one for _, one in found.values()]
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError:
-        raise DataError(f"{path} is not UTF-8 text; copy it again from its source") from None

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from eyeground.cohorts.finding import files_in, require_root
+from eyeground.cohorts.finding import files_in, require_root, text_lines
 from eyeground.cohorts.lesions import Drawn, lesion_cohort, masks_of
 from eyeground.cohorts.masks import MaskFile
 from eyeground.cohorts.options import CohortOptions
@@ -81,7 +81,7 @@ def _parts(folder: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for part, name in PARTS.items():
         path = folder / name
-        for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+        for line in text_lines(path) if path.is_file() else []:
             stem = Path(line.strip()).stem
             if stem and found.setdefault(stem, part) != part:
                 raise DataError(f"{stem} is in {PARTS['train']} and in {name}; keep one")

@@ -39,6 +39,14 @@ def files_in(folder: Path) -> dict[str, Path]:
     return {path.name.lower(): path for path in sorted(folder.iterdir())} if folder.is_dir() else {}
 
 
+def text_lines(path: Path) -> list[str]:
+    """The lines of a publishers' list. Raises `DataError` when it is not UTF-8 text."""
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise DataError(f"{path} is not UTF-8 text; copy it again from its source") from None
+
+
 def listed_folder(root: Path, listed: Collection[str], prefer: str) -> dict[str, Path]:
     """Listed files that are there, {file name in lower case: path}; nothing where none is.
 
