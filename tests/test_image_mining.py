@@ -194,6 +194,11 @@ def test_a_net_that_does_not_fit_is_refused_and_changes_nothing(tmp_path: Path) 
         ):
             start_trunk(model, bundle)
         assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+    for net in ("a", "alexnet"):  # its filters know pictures of --enhance background, not raw ones
+        with pytest.raises(UsageError, match="see --pixels"):
+            start_trunk(
+                build(tiny(net=net, pixels="raw"), ONE, 224), bundle_of(build(tiny(net=net), ONE, 224), tmp_path)
+            )
     half: Any = SimpleNamespace(**vars(bundle))
     save_file(
         {"trunk.conv2.weight": build(tiny(), ONE, 224).state_dict()["trunk.conv2.weight"]}, str(tmp_path / "half")

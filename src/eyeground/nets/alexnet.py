@@ -79,6 +79,9 @@ class AlexNetTrunk(nn.Module):
         for key in (*ours, *theirs):
             if key not in ours or key not in theirs or ours[key].shape != theirs[key].shape:
                 return key
+        for key in ("mean", "std"):
+            if not torch.equal(theirs[key].cpu(), ours[key].cpu()):
+                return f"{key}: pixels were normalised otherwise, see --pixels"
         self.load_state_dict(dict(theirs))
         return None
 

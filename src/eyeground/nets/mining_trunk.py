@@ -199,7 +199,7 @@ class MiningTrunk(nn.Module):
         places, which belong to one picture size.
 
         Args:
-            theirs: the other trunk's state.
+            theirs: the other trunk's state. Its mean and deviation of pixels must be these: its filters know no other.
 
         Returns:
             the first name that does not fit, after which nothing was changed; None when all is taken over.
@@ -209,6 +209,9 @@ class MiningTrunk(nn.Module):
         for key, value in wanted.items():
             if key not in ours or ours[key].shape != value.shape:
                 return key
+        for key in ("mean", "std"):
+            if key in theirs and not torch.equal(theirs[key].cpu(), ours[key].cpu()):
+                return f"{key}: pixels were normalised otherwise, see --pixels"
         whole = ("conv2.weight", "conv11.weight")
         if not wanted or any(key in ours and key not in theirs for key in whole):
             return whole[0]
