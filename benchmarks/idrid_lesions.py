@@ -50,11 +50,11 @@ class System:
         return bool(self.maps)
 
 
-def pair(name: str, about: str, size: int, *flags: str, start: int = 0, maps: tuple[str, ...] = OWN) -> System:
-    """MobileNetV2 from ImageNet, all with the same recipe; half of the epochs at `start` px where that is given."""
-    epochs = ("--epochs", "12" if size > 512 else "16")
+def pair(name: str, about: str, size: int, *flags: str, start: int = 0, **more: Any) -> System:
+    """MobileNetV2 from ImageNet, half of the epochs at `start` px where that is given; a few where a trunk is given."""
+    epochs = ("--epochs", "3" if "first" in more else "16")
     sizes = ("--size", str(size), *(("--start-size", str(start)) if start else ()))
-    return System(name, about, (*PAIR, *sizes, *epochs, *EMA, *flags), maps)
+    return System(name, about, (*PAIR, *sizes, *epochs, *EMA, *flags), **{"maps": OWN, **more})
 
 
 def mining(name: str, about: str, size: int, epochs: int, *flags: str, **more: Any) -> System:
@@ -66,7 +66,7 @@ EVERY = ("evidence", "grad_cam", "grad_cam_pp", "hires_cam", "sensitivity", "hue
 SYSTEMS = (
     pair("gap256", "mean pooling, 256 px", 256),
     pair("gap512", "mean pooling, 512 px", 512, start=256, maps=EVERY),
-    pair("gap768", "mean pooling, 768 px", 768, start=384),
+    pair("gap768", "mean pooling, 768 px, from gap512's trunk", 768, "--lr", "0.0003", first="gap512"),
     pair("lse512", "log-sum-exp, γ 5, 512 px", 512, "--pooling", "lse", start=256),
     pair("mil512", "attention MIL, 512 px", 512, "--pooling", "mil", start=256),
     pair("cwp512", "confidence-weighted, 512 px", 512, "--pooling", "cwp", start=256),
