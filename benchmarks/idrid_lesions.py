@@ -156,6 +156,7 @@ def judged(commands: list[str], system: System, places: Places) -> dict[str, Any
         "config": load_bundle(run / "bundle").config,
         "training_seconds": round(sum(row["seconds"] for row in log), 1),
         "test": {"n": found["n"], LABEL: label, "intervals": found["intervals"], "macro_auc": found["macro_auc"]},
+        "grade": found["details"]["grade"],
         "lesions": lesions,
     }
 

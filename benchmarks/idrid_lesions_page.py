@@ -26,14 +26,15 @@ def write_page(figures: dict[str, Any], page: Path) -> None:
 
 def _systems(figures: dict[str, Any]) -> Iterator[str]:
     """What was trained, and how well it knows referable retinopathy."""
-    yield "| system | | minutes | referable DR, AUC (95 %) | macro AUC |"
-    yield "|---|---|---|---|---|"
+    yield "| system | | minutes | referable DR, AUC (95 %) | macro AUC | grade, quadratic kappa |"
+    yield "|---|---|---|---|---|---|"
     for name, row in figures["systems"].items():
         label, test = row["test"][LABEL], row["test"]
-        found = next((one for one in test["intervals"]["per_class"] if one["code"] == LABEL), {})
+        found: dict[str, Any] = next((one for one in test["intervals"]["per_class"] if one["code"] == LABEL), {})
         between = _interval(found.get("auc"))
         minutes = row["training_seconds"] / 60
-        yield f"| {name} | {row['about']} | {minutes:.0f} | {label['auc']:.3f}{between} | {test['macro_auc']:.3f} |"
+        told = f"{label['auc']:.3f}{between} | {test['macro_auc']:.3f} | {row['grade']['kappa_quadratic']:.3f}"
+        yield f"| {name} | {row['about']} | {minutes:.0f} | {told} |"
 
 
 def _rows(figures: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
