@@ -46,7 +46,6 @@ class Recipe(Sampling, Optimisation, Mixing, Augmentation):
         self.check_balance()
         self.check_curriculum()
         self.check_mixing()
-        self.check_optimisation()
         for name, low in (("size", 32), ("epochs", 1), ("batch_size", 1), ("step_epochs", 1)):
             if getattr(self, name) < low:
                 raise UsageError(f"--{name.replace('_', '-')} must be at least {low}, not {getattr(self, name)}")
@@ -68,6 +67,7 @@ class Recipe(Sampling, Optimisation, Mixing, Augmentation):
             raise UsageError(f"--lr must be a positive number, not {self.lr}")
         if self.start_size and not 32 <= self.start_size <= self.size:
             raise UsageError(f"--start-size must be 0 or between 32 and --size {self.size}, not {self.start_size}")
+        self.check_optimisation()
 
     def side_at(self, epoch: int) -> int:
         """Side in pixels of the training pictures of an epoch (0-based)."""
