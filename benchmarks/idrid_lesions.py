@@ -120,7 +120,7 @@ def main() -> None:
     told = [command.replace(str(root), "IDRID") for command in commands]
     split = Split.load(places.split)
     figures = {"commands": told, "split_hash": split.hash, "kept_out": list(split.kept_out), "systems": rows}
-    print(f"recorded in {record.write('idrid_lesions', figures)}")
+    print(f"recorded in {record.write('idrid_lesions', figures, lines=False)}")
     if arguments.docs:
         write_page(figures, arguments.docs)
 
@@ -161,17 +161,56 @@ def judged(commands: list[str], system: System, places: Places) -> dict[str, Any
     }
 
 
+FROC = ("type", "area", "area_interval")
+PIXELS_KEPT = ("type", "prevalence", "ap", "ap_interval", "auroc", "iou_best")
+
+
 def kept(localisation: dict[str, Any]) -> dict[str, Any]:
-    """What of a localisation is recorded: all numbers, without the curves."""
+    """What of a localisation is recorded: the numbers to five digits, without curves; what holds for all maps once."""
     rows = {}
-    for row in [*localisation["maps"], *localisation["floors"]]:
+    every = [*localisation["maps"], *localisation["floors"]]
+    for row in every:
         score = row["lesions"][LABEL]
-        for way in score["froc"].values():
-            for convention in way["false"].values():
-                for one in convention:
-                    one.pop("curve")
-        rows[row["map"]] = {key: row[key] for key in ("unit", "map_elements", "notes", "pointing")} | {"score": score}
-    return {"healthy": localisation["healthy"]["eyes"], "leak_audit": localisation["leak_audit"], "maps": rows}
+        froc = {
+            way: {"false": {name: [_froc_row(part) for part in parts] for name, parts in _told(way, one).items()}}
+            for way, one in score["froc"].items()
+        }
+        pixels = [{key: one[key] for key in PIXELS_KEPT} for one in score["pixels"]]
+        level = [{key: one[key] for key in ("type", "az")} for one in score["image_level"]]
+        rows[row["map"]] = {
+            **{key: row[key] for key in ("unit", "map_elements", "notes")},
+            "pointing": {"local": row["pointing"]["local"]},
+            "score": {"froc": froc, "pixels": pixels, "image_level": level},
+        }
+    first = every[0]["lesions"][LABEL]
+    about = {
+        "healthy": localisation["healthy"]["eyes"],
+        "leak_audit": localisation["leak_audit"]["text"],
+        "types": first["types"],
+        "intervals": first["intervals"],
+        "rules": {way: one["rules"] for way, one in first["froc"].items()},
+    }
+    short: dict[str, Any] = _short({**about, "maps": rows})
+    return short
+
+
+def _told(way: str, froc: dict[str, Any]) -> dict[str, Any]:
+    """Both conventions of what is false for peaks near a lesion, one for the other ways of counting."""
+    return {name: rows for name, rows in froc["false"].items() if way == "near" or name == "any"}
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.5g}")
+    if isinstance(value, dict):
+        return {key: _short(one) for key, one in value.items()}
+    return [_short(one) for one in value] if isinstance(value, list) else value
+
+
+def _froc_row(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: row[key] for key in FROC} | {
+        "sensitivity": [one for one in row["sensitivity"] if one["fpi"] in (1, 10)]
+    }
 
 
 if __name__ == "__main__":

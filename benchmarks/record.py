@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import datetime
+import json
 from pathlib import Path
 from typing import Any
 
-from eyeground.files import write_json
+from eyeground.files import write_json, write_text
 from eyeground.runs.provenance import machine, versions
 
 RESULTS = Path(__file__).parent / "results"
 
 
-def write(name: str, figures: dict[str, Any], folder: Path = RESULTS) -> Path:
-    """Writes one benchmark's figures with where they were measured. NaN is refused."""
+def write(name: str, figures: dict[str, Any], folder: Path = RESULTS, lines: bool = True) -> Path:
+    """Writes one benchmark's figures with where they were measured; without `lines`, many of them. NaN is refused."""
     path = folder / f"{name}.json"
     date = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    write_json(path, {"name": name, "date": date, "machine": machine(), "versions": versions(), "figures": figures})
+    whole = {"name": name, "date": date, "machine": machine(), "versions": versions(), "figures": figures}
+    if lines:
+        write_json(path, whole)
+    else:
+        write_text(path, json.dumps(whole, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n")
     return path
