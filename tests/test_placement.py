@@ -194,3 +194,10 @@ def test_pictures_move_by_the_shift() -> None:
     corner[1, 1] = 1  # its centre lies outside the round field once it is placed
     assert peak(corner) == (1.5 / 8, 1.5 / 8)
     assert peak(corner, (-0.5, -0.5)) != (1.0 / 8, 1.0 / 8)
+
+
+def test_joined_stages_sit_where_the_finest_does() -> None:
+    """The middle of all would put a map of three stages a whole element away from what it shows."""
+    joined = feature_placement(make_trunk("mobilenetv2_035", "none", 128, (8, 16, 32)), 128)
+    finest = feature_placement(make_trunk("mobilenetv2_035", "none", 128, (8,)), 128)
+    assert joined.shift == finest.shift == pytest.approx((-0.4375, -0.4375))

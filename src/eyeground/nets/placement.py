@@ -10,13 +10,14 @@ first centre a and step t to
     a' = a + t · (d · (k - 1) / 2 - p),    t' = t · s.
 
 Everything that mixes places without moving them (products, sums, attention, norms) keeps them. Where branches that
-sit apart are added, a' is the middle of them and `spread` says how far apart they are.
+sit apart are added, a' is the middle of them and `spread` says how far apart they are; of joined stages the finest
+decides.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -46,16 +47,20 @@ class Placement:
 
 @dataclass(frozen=True)
 class _Axis:
-    """`count` elements centred at pixels `low` (to `high`, where branches differ) + i · `step`."""
+    """`count` elements centred at pixels `low` (to `high`, where branches differ) + i · `step`.
+
+    `coarse`: enlarged from a coarser map, as the later stages of hypercolumns are.
+    """
 
     low: float
     high: float
     step: float
     count: int
+    coarse: bool = False
 
     def move(self, by: float, stride: float, count: int) -> _Axis:
         """Moved by so many of its elements, with every `stride`-th kept."""
-        return _Axis(self.low + by * self.step, self.high + by * self.step, self.step * stride, count)
+        return _Axis(self.low + by * self.step, self.high + by * self.step, self.step * stride, count, self.coarse)
 
 
 _Place = tuple[_Axis, _Axis]  # down, across
@@ -241,7 +246,8 @@ def _enlarged(name: str, args: Any, place: _Place, out: Tensor) -> _Place:
     found = []
     for axis, count in zip(place, out.shape[-2:], strict=True):
         ratio = (axis.count - 1) / max(count - 1, 1) if corners else axis.count / count
-        found.append(axis.move(0.0 if corners else (ratio - 1) / 2, ratio, count))
+        moved = axis.move(0.0 if corners else (ratio - 1) / 2, ratio, count)
+        found.append(replace(moved, coarse=axis.coarse or count > axis.count))
     return found[0], found[1]
 
 
@@ -283,8 +289,13 @@ def _axis_of(value: Tensor, place: _Place, dim: int) -> int | None:
 
 
 def _merged(places: Iterable[_Place]) -> _Place:
-    """Several at the same elements: each axis from the first to the last of them."""
-    every = [place for place in places if _counts(place) != (1, 1)] or list(places)
+    """Several at the same elements: each axis from the first to the last of them.
+
+    Maps enlarged from coarser ones say nothing beside one that was not: joined stages sit where the finest does.
+    """
+    places = list(places)
+    every = [place for place in places if _counts(place) != (1, 1)] or places
+    every = [place for place in every if not place[0].coarse] or every
     axes = []
     for same in zip(*every, strict=True):
         if len({(axis.step, axis.count) for axis in same}) > 1:
