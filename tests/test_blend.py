@@ -13,8 +13,8 @@ from sklearn.ensemble import RandomForestClassifier
 from eyeground.errors import DataError
 from eyeground.metrics.compare import compare
 from eyeground.metrics.compare_pairs import Rules, System
-from eyeground.nets import maxout
-from eyeground.nets.maxout import MaxoutNet, Maxouts, learn
+from eyeground.nets import dense_blend
+from eyeground.nets.dense_blend import MaxoutNet, Maxouts, learn
 from eyeground.nets.trees import Growth, Trees, grow, kept
 from eyeground.runs.blend_features import Said
 from eyeground.runs.blender import (
@@ -37,9 +37,9 @@ SMALL = Settings(growth=Growth(20, 2, 0), nets=2, fewest=1)
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fewer steps of the dense nets."""
-    monkeypatch.setattr(maxout, "STEPS", 200)
-    monkeypatch.setattr(maxout, "EPOCHS", 1)
-    monkeypatch.setattr(maxout, "RATE", 5e-3)
+    monkeypatch.setattr(dense_blend, "STEPS", 200)
+    monkeypatch.setattr(dense_blend, "EPOCHS", 1)
+    monkeypatch.setattr(dense_blend, "RATE", 5e-3)
 
 
 def rows_made(n: int, columns: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

@@ -195,6 +195,8 @@ def test_a_true_map_finds_all_and_the_floors_do_not(tmp_path: Path) -> None:
     )
     found = Explained("evidence", "logit", eyes, ())
     areas = {}
+    moved = replace(found, eyes={key: replace(eye, shift=(0.5, 0.5)) for key, eye in eyes.items()})
+    assert {eye.shift for floor in floors(moved) for eye in floor.eyes.values()} == {(0.0, 0.0)}
     for one in (found, *floors(found)):
         score = lesion_scores(one, ["D"], asked, Plan(draws=0), quiet)["D"]
         areas[one.name] = score["froc"]["near"]["false"]["any"][0]["area"]

@@ -48,9 +48,10 @@ def main(argv: Sequence[str]) -> int:
     found = faithfulness(model, flags.judged.of(flags.source.read()), flags.options, flags.place, track, note)
     if flags.out:
         with disk_errors(flags.out):
-            cases = [{**vars(case), "numbers": _defined(case.numbers), "curves": None} for case in found.cases]
-            told = [{key: value for key, value in case.items() if key != "curves"} for case in cases]
-            write_json(flags.out / "faithfulness.json", {**found.record, "cases": told})
+            cases = [{**vars(case), "numbers": _defined(case.numbers)} for case in found.cases]
+            for case in cases:
+                del case["curves"]
+            write_json(flags.out / "faithfulness.json", {**found.record, "cases": cases})
             faithful_figure(found.record, flags.out / "faithfulness.png")
     if "stamp" in found.record["leak_audit"]:
         warn(found.record["leak_audit"]["stamp"])
@@ -89,8 +90,8 @@ def _table(
     rows: Sequence[dict[str, Any]], title: str, heads: Sequence[str], cells: Callable[[dict[str, Any]], list[str]]
 ) -> None:
     """Maps above, controls below."""
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    table.add_column("", no_wrap=True)
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("")
     for head in heads:
         table.add_column(head, justify="right", no_wrap=True)
     for row in rows:

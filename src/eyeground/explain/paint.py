@@ -1,7 +1,7 @@
 """Evidence maps as colours, on one absolute scale.
 
-An evidence map (h, w) is in logits: its mean is the eye's logit, so the same value means the same support in every
-map, eye and patient. Nothing here stretches a map to its own range: a healthy eye stays without colour.
+An evidence map (h, w) is in logits (with mean pooling its mean is the eye's logit), so the same value means the same
+support in every map, eye and patient. Nothing here stretches a map to its own range: a healthy eye stays cold.
 
 The ramp runs from deep blue to pale cyan. Blue is the opponent of the fundus' orange and red under normal sight as
 under deuteranopia and protanopia, and unlike yellow, white or red it can't be taken for a disc, an exudate or blood.

@@ -6,7 +6,7 @@ Analysis 39:178-193, 2017. Its nets A and B are those of team o_O in the Kaggle 
 | equation | here |
 |---|---|
 | nets A and B, layers 2 to 18 | `nets.mining_trunk.MiningTrunk` |
-| RMS-pool sqrt(mean x² + 1e-12), layer 19; two dense layers of 1024 with maxout over pairs | `nets.maxout` |
+| RMS-pool sqrt(mean x² + 1e-12), layer 19; two dense layers of 1024 with maxout over pairs | `nets.maxout_head` |
 | AlexNet | `nets.alexnet` |
 | ω = abs(Σ_c I_c ∂ŷ/∂I_c), the hue-constrained sensitivity | `explain.hue`, asked for by name |
 | L = L_class + ν Σ_l penalty(ω of layer l), by a third pass | `loss`, `losses.sparsity` |

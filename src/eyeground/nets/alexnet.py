@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from eyeground.errors import UsageError
+from eyeground.nets.watched import WatchedTrunk
 
 GRID = 6
 
@@ -38,15 +38,11 @@ ROWS = (
 )
 
 
-class AlexNetTrunk(nn.Module):
-    """(n, 3, H, W) RGB in [0, 1] -> the last pool's map (n, K, h, w). `watching`, `watched`: as `MiningTrunk` has them;
-    the picture is 1, convolution i is i + 1."""
-
-    mean: Tensor
-    std: Tensor
+class AlexNetTrunk(WatchedTrunk):
+    """(n, 3, H, W) RGB in [0, 1] -> the last pool's map (n, K, h, w). Layer 1 is the picture, i + 1 convolution i."""
 
     def __init__(self, size: int, width: int, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
-        super().__init__()
+        super().__init__(mean, std)
         if size < 63:
             raise UsageError(f"AlexNet's strides leave nothing of a picture of {size} px; raise --size to 63 or more")
         channels = 3
@@ -59,16 +55,12 @@ class AlexNetTrunk(nn.Module):
             self.add_module(f"conv{number}", conv)
             channels = wanted
         self.channels = channels
-        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
         self.feeding = (1, *(number + 1 for number, row in enumerate(ROWS, start=1) if row.pooled))
-        self.watching = False
-        self.watched: dict[int, Tensor] = {}
 
     def forward(self, pixels: Tensor) -> Tensor:
-        values = self._watch(1, (pixels - self.mean) / self.std)
+        values = self.watch(1, (pixels - self.mean) / self.std)
         for number, row in enumerate(ROWS, start=1):
-            values = self._watch(number + 1, F.relu(self.get_submodule(f"conv{number}")(values)))
+            values = self.watch(number + 1, F.relu(self.get_submodule(f"conv{number}")(values)))
             if row.pooled:
                 values = F.max_pool2d(values, 3, 2)
         return values
@@ -79,18 +71,11 @@ class AlexNetTrunk(nn.Module):
         for key in (*ours, *theirs):
             if key not in ours or key not in theirs or ours[key].shape != theirs[key].shape:
                 return key
-        for key in ("mean", "std"):
-            if not torch.equal(theirs[key].cpu(), ours[key].cpu()):
-                return f"{key}: pixels were normalised otherwise, see --pixels"
+        other = self.other_pixels(theirs)
+        if other is not None:
+            return other
         self.load_state_dict(dict(theirs))
         return None
-
-    def _watch(self, number: int, values: Tensor) -> Tensor:
-        if self.watching and number in self.feeding:
-            if not values.requires_grad:
-                values = values.requires_grad_()
-            self.watched[number] = values
-        return values
 
 
 class AlexNetHead(nn.Module):

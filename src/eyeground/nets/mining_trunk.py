@@ -30,6 +30,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from eyeground.errors import UsageError
+from eyeground.nets.watched import WatchedTrunk
 
 LEAK = 0.01
 BIAS = 0.05
@@ -137,16 +138,11 @@ class UntiedBias(nn.Module):
         return maps + self.bias.view(self.shape)
 
 
-class MiningTrunk(nn.Module):
+class MiningTrunk(WatchedTrunk):
     """(n, 3, H, W) RGB in [0, 1] -> the last convolution's map (n, K, h, w), before the RMS-pool.
 
-    `channels` is K, `mean` and `std` (1, 3, 1, 1) what pixels are normalised with. While `watching` is true, a call
-    leaves in `watched` the values that feed a layer with a stride, pools included, by the number of the layer that
-    made them (1: the normalised picture), ready to be differentiated by.
+    `channels` is K.
     """
-
-    mean: Tensor
-    std: Tensor
 
     def __init__(
         self,
@@ -158,7 +154,7 @@ class MiningTrunk(nn.Module):
         mean: tuple[float, ...] = (0.5, 0.5, 0.5),
         std: tuple[float, ...] = (0.5, 0.5, 0.5),
     ) -> None:
-        super().__init__()
+        super().__init__(mean, std)
         self.rows = tuple(layer for layer in NETS[net] if layer.number <= last)
         sides, channels = sizes(net, size, last), 3
         for row in self.rows:
@@ -173,16 +169,12 @@ class MiningTrunk(nn.Module):
                     self.add_module(f"untied{row.number}", UntiedBias(wanted, sides[row.number]))
                 channels = wanted
         self.channels, self.untied = channels, untied
-        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
         feeds = [1, *(row.number for row in self.rows)]
         self.feeding = tuple(before for before, row in zip(feeds, self.rows, strict=False) if row.stride > 1)
         self.feeding += (feeds[-1],)  # the RMS-pool follows
-        self.watching = False
-        self.watched: dict[int, Tensor] = {}
 
     def forward(self, pixels: Tensor) -> Tensor:
-        values = self._watch(1, (pixels - self.mean) / self.std)
+        values = self.watch(1, (pixels - self.mean) / self.std)
         for row in self.rows:
             if row.units:
                 values = self.get_submodule(row.name)(values)
@@ -191,7 +183,7 @@ class MiningTrunk(nn.Module):
                 values = F.leaky_relu(values, LEAK)
             else:
                 values = F.max_pool2d(values, row.side, row.stride)
-            values = self._watch(row.number, values)
+            values = self.watch(row.number, values)
         return values
 
     def adopt(self, theirs: Mapping[str, Tensor]) -> str | None:
@@ -209,19 +201,12 @@ class MiningTrunk(nn.Module):
         for key, value in wanted.items():
             if key not in ours or ours[key].shape != value.shape:
                 return key
-        for key in ("mean", "std"):
-            if key in theirs and not torch.equal(theirs[key].cpu(), ours[key].cpu()):
-                return f"{key}: pixels were normalised otherwise, see --pixels"
+        other = self.other_pixels(theirs)
+        if other is not None:
+            return other
         whole = ("conv2.weight", "conv11.weight")
         if not wanted or any(key in ours and key not in theirs for key in whole):
             return whole[0]
         fitting = {key: value for key, value in theirs.items() if key in ours and ours[key].shape == value.shape}
         self.load_state_dict(fitting, strict=False)
         return None
-
-    def _watch(self, number: int, values: Tensor) -> Tensor:
-        if self.watching and number in self.feeding:
-            if not values.requires_grad:
-                values = values.requires_grad_()
-            self.watched[number] = values
-        return values

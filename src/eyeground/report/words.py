@@ -128,7 +128,7 @@ def listed(values: Iterable[float]) -> str:
 
 
 def strength(values: NDArray[np.float32], unit: str = "logits", first: float = 0.0) -> str:
-    """How strong a map is: its strongest place and its mean (an eye's logit, where that is the unit).
+    """How strong a map is: its strongest place and its mean (the eye's logit, with mean pooling).
 
     `first` is the lowest contour's level; a map below it is said to be.
     """

@@ -167,7 +167,7 @@ def fit(said: Sequence[Said], truth: Truth, vocabulary: Vocabulary, settings: Se
     blank = replace(blank, by_mean=by_mean)
     given = blank.given(rows)
     if settings.kind == "dense":
-        from eyeground.nets.maxout import learn
+        from eyeground.nets.dense_blend import learn
 
         known = known & ~np.array(by_mean)
         return replace(blank, dense=learn(given, labels, known, settings.nets, settings.growth.seed))
@@ -256,7 +256,7 @@ def from_arrays(about: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) ->
             raise ValueError(f"the trees ask for more than {columns} features")
         forests = tuple(found)
     elif kind == "dense":
-        from eyeground.nets.maxout import Maxouts
+        from eyeground.nets.dense_blend import Maxouts
 
         dense = Maxouts.from_arrays(arrays)
     elif kind != "mean":

@@ -103,7 +103,7 @@ def _named(score: dict[str, Any]) -> dict[str, Any]:
 
 
 def floors(found: Explained) -> tuple[Explained, ...]:
-    """Maps that know nothing, as many and as fine as those given: the middle of the field, and smooth noise."""
+    """Maps that know nothing, as fine as those given, on a regular grid: the middle of the field, and smooth noise."""
     keys = list(found.eyes)
     made = floor_maps([found.eyes[key].values.shape[-2:] for key in keys], seeds=(0,))
     return (_floor(found, keys, "centre", made["centre"]), _floor(found, keys, "noise", made["noise-0"]))
@@ -112,7 +112,11 @@ def floors(found: Explained) -> tuple[Explained, ...]:
 def _floor(found: Explained, keys: list[Key], name: str, maps: Sequence[NDArray[np.float64]]) -> Explained:
     """One map for each eye, the same for all labels."""
     eyes = {
-        key: replace(found.eyes[key], values=np.broadcast_to(one.astype(np.float32), found.eyes[key].values.shape))
+        key: replace(
+            found.eyes[key],
+            values=np.broadcast_to(one.astype(np.float32), found.eyes[key].values.shape),
+            shift=(0.0, 0.0),
+        )
         for key, one in zip(keys, maps, strict=True)
     }
     return Explained(name, "none: a floor", eyes, ())

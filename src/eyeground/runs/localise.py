@@ -102,7 +102,7 @@ def localise(
     numbers = [bundle.vocabulary.index(label) for label in labels]
     made = (explained(model, together, name, numbers, track) for name in wanted.maps)
     maps = tuple(blurred(one, wanted.blur) for one in made)
-    every = (*maps, *floors(maps[0]))
+    every = (*maps, *floors(max(maps, key=lambda one: one.elements)))
     played = tuple(zip(*track(play(masks, every, explained_by, labels), "pointing", len(masks)), strict=True))
     lesioned = _lesioned(here, healthy, masks, explained_by, played[0])
     rows = [_row(every[k], played[k], lesioned, labels, wanted, track) for k in range(len(every))]
