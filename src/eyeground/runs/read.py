@@ -48,8 +48,10 @@ class Result:
     evidence: dict[Side, NDArray[np.float32] | None]
 
 
-def read_visit(model: Model, request: Request) -> Result:
+def read_visit(model: Model, request: Request, draw: bool = True) -> Result:
     """Reads one visit; an eye that can't be read is said to be so, and the other one is read alone.
+
+    Without `draw` there are no pictures, whose decoding takes longer than the view's: for readings kept as JSON alone.
 
     Raises:
         DataError: no eye is left.
@@ -91,7 +93,7 @@ def read_visit(model: Model, request: Request) -> Result:
     evidence: dict[Side, NDArray[np.float32] | None] = {}
     for row, side in enumerate(SIDES):
         entry = pair[row]
-        pictures[side] = prepare(entry.path, view).view.pixels if entry else None
+        pictures[side] = prepare(entry.path, view).view.pixels if entry and draw else None
         evidence[side] = found.evidence[0, row] if entry and found.evidence is not None else None
     return Result(reading, pictures, evidence)
 
