@@ -43,6 +43,8 @@ class Augmentation:
     colour_noise: float = 0.0
     """Standard deviation of a shift of all colours along the principal axes of the photograph's own, as a part of their
     deviation along each (after Krizhevsky et al., NeurIPS 2012)."""
+    sharpness: float = 0.0
+    """Largest relative change of what is finer than a Gaussian of 1 pixel: 1 is between blurred away and doubled."""
     outside: float = 0.0
     """Level in [0, 1] of what comes into sight from outside the picture: 0.5 after --enhance graham or background."""
 
@@ -51,8 +53,8 @@ class Augmentation:
 class Draws:
     """What was drawn for B visits: mirrored bool (B,); per eye (B, E): angle in radians, zoom as a factor,
     shift (B, E, 2) as a part of the side, brightness, contrast and saturation as factors; stretch (B, E) is the
-    height's zoom by the width's, channels (B, E, 3) factors of contrast, noise (B, E, 3) in standard deviations;
-    `outside` (B, E) is not drawn, but the same for all."""
+    height's zoom by the width's, channels (B, E, 3) factors of contrast, noise (B, E, 3) in standard deviations,
+    sharpness a factor of the fine detail; `outside` (B, E) is not drawn, but the same for all."""
 
     mirrored: Tensor
     angle: Tensor
@@ -64,6 +66,7 @@ class Draws:
     stretch: Tensor
     channels: Tensor
     noise: Tensor
+    sharpness: Tensor
     outside: Tensor
 
 
@@ -86,6 +89,7 @@ def draw(visits: int, settings: Augmentation, generator: torch.Generator) -> Dra
         stretch=still,
         channels=still[..., None].repeat(1, 1, 3),
         noise=torch.zeros(visits, 2, 3),
+        sharpness=still,
         outside=settings.outside * still,
     )
     if settings.stretch:  # drawn only where asked for, and last: all else stays as it was
@@ -95,6 +99,8 @@ def draw(visits: int, settings: Augmentation, generator: torch.Generator) -> Dra
     if settings.colour_noise:
         normal = torch.randn(visits, 2, 3, generator=generator)
         drawn = replace(drawn, noise=settings.colour_noise * normal)
+    if settings.sharpness:
+        drawn = replace(drawn, sharpness=1 + within(settings.sharpness))
     return drawn
 
 
@@ -114,6 +120,7 @@ def mirror(batch: Batch, which: Tensor) -> Batch:
         seen=swap(batch.seen),
         eye_labels=swap(batch.eye_labels),
         eye_known=swap(batch.eye_known),
+        findings=None if batch.findings is None else swap(batch.findings),
     )
 
 
@@ -144,6 +151,8 @@ def apply(batch: Batch, draws: Draws, size: int | None = None) -> Batch:
     pixels = _colour(pixels, of_seen(draws.brightness), of_seen(draws.contrast), of_seen(draws.saturation))
     if (draws.channels != 1).any() or draws.noise.any():
         pixels = _channels(pixels, of_seen(draws.channels), of_seen(draws.noise))
+    if (draws.sharpness != 1).any():
+        pixels = _sharpen(pixels, of_seen(draws.sharpness))
     fundus = pixels.new_zeros((*seen.shape, *pixels.shape[1:]))
     fundus[seen] = pixels
     return replace(batch, fundus=fundus)
@@ -171,6 +180,17 @@ def _colour(pixels: Tensor, brightness: Tensor, contrast: Tensor, saturation: Te
     pixels = torch.where(lit > 0, mean + (pixels - mean) * contrast.view(-1, *factor), pixels)
     grey = (pixels * pixels.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
     return (grey + (pixels - grey) * saturation.view(-1, *factor)).clamp(0, 1)
+
+
+def _sharpen(pixels: Tensor, factor: Tensor) -> Tensor:
+    """The photographs (n, 3, H, W) blurred by a Gaussian of 1 pixel, and `factor` (n,) times what that took away."""
+    at = torch.arange(-3.0, 4.0, device=pixels.device, dtype=pixels.dtype)
+    weights = torch.exp(-(at**2) / 2)
+    weights = (weights / weights.sum()).view(1, 1, 1, -1).expand(3, 1, 1, -1)
+    pixels = pixels.contiguous(memory_format=torch.channels_last)  # three times as fast on a CPU
+    across = F.conv2d(F.pad(pixels, (3, 3, 0, 0), mode="replicate"), weights, groups=3)
+    blurred = F.conv2d(F.pad(across, (0, 0, 3, 3), mode="replicate"), weights.transpose(2, 3), groups=3)
+    return (blurred + factor.view(-1, 1, 1, 1) * (pixels - blurred)).clamp(0, 1)
 
 
 def _channels(pixels: Tensor, contrast: Tensor, noise: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from eyeground.images.cache import CacheEntry
-from eyeground.records import SIDES, Visit, label_arrays
+from eyeground.records import SIDES, Visit, keyword_states, label_arrays
 
 Keep = Literal["auto", "device", "memory", "disk"]
 
@@ -29,7 +29,8 @@ class Batch:
     fundus float32 (B, E, 3, H, W) RGB in [0, 1]; seen bool (B, E); labels float32 (B, C) with known bool (B, C);
     eye_labels float32 (B, E, C) with eye_known bool (B, E, C); ids: the visits' names; oct is kept for
     (B, E, S, 1, h, w) B-scans and is None for fundus-only cohorts. weight float32 (B,) is what a visit counts in the
-    loss, None for 1 each.
+    loss, None for 1 each. findings float32 (B, E, F) tells which keywords an eye has, NaN where it has none; None where
+    none are taught.
     """
 
     fundus: Tensor
@@ -41,6 +42,7 @@ class Batch:
     ids: tuple[str, ...]
     oct: Tensor | None = None
     weight: Tensor | None = None
+    findings: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -54,12 +56,14 @@ class Batch:
 class Output(NamedTuple):
     """Visit logits (B, C); eye logits (B, E, C), eyes not seen hold NaN, or None; evidence (B, E, C, h, w) or None.
 
-    Evidence is in logit units; what it adds up to is the method's promise (`evidence_explains`).
+    Evidence is in logit units; what it adds up to is the method's promise (`evidence_explains`). `findings` (B, E, F)
+    are logits of `Batch.findings`, in training only.
     """
 
     visit_logits: Tensor
     eye_logits: Tensor | None = None
     evidence: Tensor | None = None
+    findings: Tensor | None = None
 
 
 class EyePixels:
@@ -111,6 +115,7 @@ class VisitSet:
         labels: number of labels C.
         keep, device: where the pixels live and where batches go.
         workers: threads that read ahead when the pixels are on disk.
+        findings: keywords that are taught beside the labels, in lower case.
     """
 
     def __init__(
@@ -121,6 +126,7 @@ class VisitSet:
         keep: Keep,
         device: torch.device,
         workers: int = 0,
+        findings: Sequence[str] = (),
     ) -> None:
         flat: list[CacheEntry] = []
         where = np.full((len(visits), 2), -1, dtype=np.int64)
@@ -141,6 +147,8 @@ class VisitSet:
         self.eye_labels = torch.from_numpy(eye_values).reshape(-1, 2, labels)
         self.eye_known = torch.from_numpy(eye_known).reshape(-1, 2, labels) & (self.where >= 0)[..., None]
         self.weight: Tensor | None = None
+        self.named = tuple(findings)
+        self.findings = torch.from_numpy(keyword_states(visits, findings)) if findings else None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -155,6 +163,8 @@ class VisitSet:
         alone.labels, alone.known = self.eye_labels[rows, sides], self.eye_known[rows, sides]
         alone.eye_labels = torch.where(here[..., None], self.eye_labels[rows], 0.0)
         alone.eye_known = self.eye_known[rows] & here[..., None]
+        if self.findings is not None:
+            alone.findings = torch.where(here[..., None], self.findings[rows], torch.nan)
         return alone
 
     def visit_labels_to_eyes(self) -> VisitSet:
@@ -187,6 +197,7 @@ class VisitSet:
             eye_known=self.eye_known[rows],
             ids=tuple(self.ids[int(row)] for row in rows),
             weight=None if self.weight is None else self.weight[rows],
+            findings=None if self.findings is None else self.findings[rows],
         ).to(device)
 
     def batches(self, order: Sequence[Tensor]) -> Iterator[Batch]:

@@ -93,7 +93,9 @@ def mixed(batch: Batch, mix: Mix | None, every: Tensor) -> Batch:
     own, theirs = (batch.eye_labels, batch.eye_known), (batch.eye_labels[partner], batch.eye_known[partner])
     eye_labels, eye_known = _union(own, theirs, every)
     labels, known = _union((batch.labels, batch.known), _brought(batch, partner, both, every), every)
-    weight = batch.weight
+    weight, findings = batch.weight, batch.findings
+    if findings is not None:  # NaN where either eye tells none
+        findings = torch.where(both[..., None], torch.maximum(findings, findings[partner]), findings)
     return replace(
         batch,
         fundus=torch.where(both[..., None, None, None], pixels, batch.fundus),
@@ -101,6 +103,7 @@ def mixed(batch: Batch, mix: Mix | None, every: Tensor) -> Batch:
         eye_known=torch.where(both[..., None], eye_known, batch.eye_known),
         labels=torch.where(some[:, None], labels, batch.labels),
         known=torch.where(some[:, None], known, batch.known),
+        findings=findings,
         weight=None if weight is None else torch.where(some, lam * weight + (1 - lam) * weight[partner], weight),
     )
 

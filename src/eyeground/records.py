@@ -122,3 +122,14 @@ def label_arrays(states: Sequence[tuple[State, ...]], count: int) -> tuple[NDArr
     known = np.array([[s is not None for s in row] for row in states], dtype=bool).reshape(len(states), count)
     values = np.array([[float(s or 0) for s in row] for row in states], dtype=np.float32).reshape(len(states), count)
     return values, known
+
+
+def keyword_states(visits: Sequence[Visit], names: Sequence[str]) -> NDArray[np.float32]:
+    """Which of these keywords (in lower case) every eye has, float32 (n, 2, F): 1, 0, or NaN for an eye without any."""
+    states = np.full((len(visits), 2, len(names)), np.nan, dtype=np.float32)
+    for row, visit in enumerate(visits):
+        for side, eye in enumerate(visit.eyes):
+            if eye is not None and eye.keywords:
+                told = {keyword.lower() for keyword in eye.keywords}
+                states[row, side] = [name in told for name in names]
+    return states

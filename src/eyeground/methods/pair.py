@@ -10,6 +10,7 @@ feature map F (K, h, w). A 1×1 convolution turns it into one evidence map per l
 | visit logit = fusion of eye logits (mean, max, noisy_or) | `nets.fusion.LOGIT_FUSIONS` |
 | visit logit = v · fusion(GAP F_left, GAP F_right) + d (sum, gated, ...) | `nets.fusion_features.FEATURE_FUSIONS` |
 | loss = α · BCE(eye logits, eye labels) + β · BCE(visit logit, visit labels), known cells only | `loss` |
+| + φ · BCE(W · GAP F + c, the eye's keywords), off: a head of its own, in training only | `PairNet.findings` |
 | + ν · sparsity of the eyes' sensitivity maps: a third pass (Quellec et al., 2017), off | `losses.sparsity` |
 
 The maps explain the *eye* logits exactly: they are linear in the features and pooled by a mean (what another pooling
@@ -87,6 +88,10 @@ class Config:
     """Weight of the loss on eye labels."""
     visit_weight: float = 1.0
     """Weight of the loss on visit labels."""
+    findings: int = 0
+    """So many of the training eyes' commonest keywords, Normal's apart, are taught beside the labels (layout odir)."""
+    findings_weight: float = 1.0
+    """Weight of the loss on keywords."""
     loss: Literal["bce", "asymmetric"] = "bce"
     """Binary cross-entropy, or the asymmetric loss (Ben-Baruch et al., 2021)."""
     pos_weight: Literal["none", "balanced"] = "none"
@@ -111,6 +116,12 @@ class Config:
             raise UsageError(f"--pooling-gamma must be a positive number, not {self.pooling_gamma}")
         if not 0 < self.pooling_part <= 1:
             raise UsageError(f"--pooling-part must be in (0, 1], not {self.pooling_part}")
+        if self.findings < 0 or self.findings_weight <= 0:
+            raise UsageError(
+                "--findings must not be negative and --findings-weight be over 0; --findings 0 teaches none"
+            )
+        if self.findings == 0:
+            refuse_idle(self, ("findings_weight",), "--findings 0")
         if not 0 <= self.sparsity < math.inf:
             raise UsageError(f"--sparsity must be a number from 0 on, not {self.sparsity}")
         if self.sparsity == 0:
@@ -135,6 +146,7 @@ class PairNet(nn.Module):
         self.evidence = nn.Conv2d(channels, labels, kernel_size=1)
         options = PoolingOptions(channels, labels, config.pooling_gamma, config.pooling_learned, config.pooling_part)
         self.pooling = POOLINGS[config.pooling](options)
+        self.findings = nn.Linear(channels, config.findings) if config.findings else None
         self.logit_fusion = LOGIT_FUSIONS.get(config.fusion)
         self.feature_fusion: nn.Module | None = None
         if config.fusion in FEATURE_FUSIONS:
@@ -153,7 +165,10 @@ class PairNet(nn.Module):
         else:
             assert self.logit_fusion is not None
             visit_logits = self.logit_fusion(eye_logits, seen, self.every)
-        return Output(visit_logits, eye_logits, maps)
+        taught = None
+        if self.training and self.findings is not None:
+            taught = self.findings(torch.where(seen[..., None], pooled, 0.0))  # (B, E, F)
+        return Output(visit_logits, eye_logits, maps, taught)
 
     def _eye(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         features = self.dropout(self.trunk(pixels))  # (n, K, h, w)
@@ -181,6 +196,9 @@ def start(model: PairNet, config: Config, labels: Tensor, known: Tensor) -> None
         if model.feature_fusion is not None:
             nn.init.normal_(model.visit_head.weight, std=0.01)
             model.visit_head.bias.copy_(torch.log(present / absent))
+        if model.findings is not None:
+            nn.init.normal_(model.findings.weight, std=0.01)
+            nn.init.constant_(model.findings.bias, math.log(0.03))  # most are rare
         if config.pos_weight == "balanced":
             model.pos_weight.copy_((absent / present).sqrt().clamp(max=10))
 
@@ -198,8 +216,13 @@ def loss(model: nn.Module, batch: Batch, config: Config) -> dict[str, Tensor]:
     eye = part(output.eye_logits, batch.eye_labels, batch.eye_known)
     visit = part(output.visit_logits, batch.labels, batch.known)
     total = config.eye_weight * eye + config.visit_weight * visit
-    for value in extra.values():
-        total = total + config.sparsity * value
+    if config.findings:
+        assert output.findings is not None and batch.findings is not None
+        told = ~batch.findings.isnan() & batch.seen[..., None]
+        extra["findings"] = binary_cross_entropy(output.findings, batch.findings.nan_to_num(), told, None, batch.weight)
+        total = total + config.findings_weight * extra["findings"]
+    if config.sparsity:
+        total = total + config.sparsity * extra["sparsity"]
     return {"eye": eye, "visit": visit, **extra, "total": total}
 
 

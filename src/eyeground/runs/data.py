@@ -44,12 +44,14 @@ class PreparedVisits:
         visits = tuple(replace(visit, labels=decided(visit, self.eyes[visit.id], vocabulary)) for visit in self.visits)
         return replace(self, visits=visits)
 
-    def hold(self, ids: Sequence[str], labels: int, machine: Machine, device: torch.device) -> VisitSet:
+    def hold(
+        self, ids: Sequence[str], labels: int, machine: Machine, device: torch.device, findings: Sequence[str] = ()
+    ) -> VisitSet:
         """The visits of these ids, in this order; those without a readable eye (see `unreadable`) are left out."""
         known = {visit.id: visit for visit in self.visits}
         chosen = [known[i] for i in ids if i in known]
         eyes = [self.eyes[visit.id] for visit in chosen]
-        return VisitSet(chosen, eyes, labels, machine.keep, device, machine.workers)
+        return VisitSet(chosen, eyes, labels, machine.keep, device, machine.workers, findings)
 
 
 def decided(visit: Visit, eyes: Pair, vocabulary: Vocabulary) -> tuple[State, ...]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -99,11 +100,12 @@ def fit(plan: Plan, track: Track, say: Say, tensorboard: bool = False) -> Path:
     _unchanged(plan.split, parts, prepared)
     if recipe.one_eye == "seen":
         prepared = prepared.seen_labels(plan.cohort.vocabulary)
-    job = _job(plan, parts, preprocessing, inherited)
+    findings = common_keywords(plan.cohort, parts.train, getattr(plan.config, "findings", 0))
+    job = _job(plan, parts, preprocessing, inherited, findings)
     fabric = launch(machine, recipe.precision)
     labels = len(plan.cohort.vocabulary)
     sets = (
-        prepared.hold(parts.train, labels, machine, fabric.device),
+        prepared.hold(parts.train, labels, machine, fabric.device, findings),
         prepared.hold(parts.val, labels, machine, fabric.device),
     )
     if not len(sets[0]) or not len(sets[1]):
@@ -156,7 +158,29 @@ def _unchanged(split: Split, parts: Parts, prepared: PreparedVisits) -> None:
         )
 
 
-def _job(plan: Plan, parts: Parts, preprocessing: Preprocessing, inherited: Inherited | None) -> Job:
+def common_keywords(cohort: Cohort, ids: Sequence[str], count: int) -> tuple[str, ...]:
+    """The commonest keywords of these visits' photographs, Normal's apart, in lower case, the commonest first.
+
+    Raises:
+        UsageError: there are fewer than `count`.
+    """
+    if not count:
+        return ()
+    chosen = set(ids)
+    eyes = [eye for visit in cohort.visits if visit.id in chosen for eye in visit.listed() if eye.path is not None]
+    normal = [label.visit == "all" for label in cohort.vocabulary.labels]
+    ill = [eye for eye in eyes if not any(state and all_ for state, all_ in zip(eye.labels, normal, strict=True))]
+    tally = Counter(keyword.lower() for eye in ill for keyword in dict.fromkeys(eye.keywords))
+    if len(tally) < count:
+        raise UsageError(
+            f"--findings {count}: the training eyes have {len(tally)} different keywords; lower it (0 teaches none)"
+        )
+    return tuple(sorted(tally, key=lambda name: (-tally[name], name))[:count])
+
+
+def _job(
+    plan: Plan, parts: Parts, preprocessing: Preprocessing, inherited: Inherited | None, findings: tuple[str, ...]
+) -> Job:
     first = inherited.bundle if inherited else None
     described = {
         "method": plan.method,
@@ -175,6 +199,9 @@ def _job(plan: Plan, parts: Parts, preprocessing: Preprocessing, inherited: Inhe
         if visit.id in chosen
     ]
     described["labels"] = digest(labels)[:12]
+    if findings:
+        told = [[[e.keywords if e else None for e in v.eyes], v.id] for v in plan.cohort.visits if v.id in chosen]
+        described["keywords"] = digest([findings, told])[:12]
     files = [*map(sha256_of, _files(plan.config).values()), *([first.digest] if first else [])]
     key = digest([described, photographs, preprocessing.digest, *files])
     vocabulary = plan.cohort.vocabulary
@@ -241,6 +268,7 @@ def _write(
                 "protocol": plan.split.protocol.brief(),
                 **stamp,
                 "train_visits": len(training),
+                **({"findings": list(training.named)} if training.named else {}),
                 "precision": fabric._precision.precision,
                 "processes": fabric.world_size,
                 "device": fabric.device.type,

@@ -50,7 +50,7 @@ class Recipe(Sampling, Optimisation, Mixing, Augmentation):
             if getattr(self, name) < low:
                 raise UsageError(f"--{name.replace('_', '-')} must be at least {low}, not {getattr(self, name)}")
         amounts = ("weight_decay", "lr_decay", "trunk_lr", "momentum", "clip")
-        colours = ("brightness", "contrast", "saturation", "channel_contrast", "colour_noise")
+        colours = ("brightness", "contrast", "saturation", "channel_contrast", "colour_noise", "sharpness")
         for name in (*amounts, *colours, "rotate", "zoom", "shift", "outside"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise UsageError(f"--{name.replace('_', '-')} must be a number from 0 on, not {getattr(self, name)}")
