@@ -204,7 +204,7 @@ def test_roots_with_nothing(tmp_path: Path) -> None:
 def test_unknown_layout_names_the_nearest() -> None:
     with pytest.raises(UsageError, match="did you mean 'odir-kaggle'"):
         read_cohort("odir-kagle", Path("."))
-    graded = {"idrid", "eyepacs", "aptos2019", "ddr", "messidor2", "rfmid"}
+    graded = {"idrid", "eyepacs", "aptos2019", "ddr", "messidor2", "tvhl", "rfmid"}
     lesions = {"idrid-lesions", "ddr-lesions", "diaretdb1"}
     assert set(LAYOUTS) == {"odir", "odir-release", "odir-kaggle", "folder"} | graded | lesions
 

@@ -29,6 +29,7 @@ LAYOUTS: dict[str, tuple[str, str]] = {
     "ddr-lesions": ("DDR, segmentation part: masks of four lesion types", "eyeground.cohorts.ddr_lesions"),
     "messidor2": ("Messidor-2 with adjudicated grades: DR 0 to 4, DME, both eyes", "eyeground.cohorts.messidor2"),
     "diaretdb1": ("DIARETDB1 1.1: four lesion types where 0.75 of experts agree", "eyeground.cohorts.diaretdb1"),
+    "tvhl": ("fundus photographs (and OCT, counted) of Mexico: DR none, NPDR or PDR; DME", "eyeground.cohorts.tvhl"),
     "rfmid": ("RFMiD: 45 findings and the risk of any", "eyeground.cohorts.rfmid"),
     "folder": ("your own photographs with a cohort.csv", "eyeground.cohorts.folder"),
 }

@@ -10,7 +10,8 @@
 | `severe_dme` | DME grade 2 | IDRiD |
 
 The four of DR are the grade itself, said cumulatively: a photograph's grade is how many of them it has. A photograph
-without a grade has unknown labels, never absent ones.
+without a grade has unknown labels, never absent ones. Publishers who tell only the stage (scale `dr_stage`: 0 none, 1
+non-proliferative, 2 proliferative) tell `any_dr` (stage ≥ 1) and `proliferative_dr` (stage 2), and none between them.
 """
 
 from __future__ import annotations
@@ -44,6 +45,11 @@ ENDPOINTS: dict[str, Endpoint] = {
     "severe_dme": Endpoint("Diabetic macular oedema, grade 2", "dme", 2),
 }
 """In the order in which they become labels."""
+
+BY_STAGE: dict[str, Endpoint] = {
+    code: Endpoint(ENDPOINTS[code].name, "dr_stage", least) for code, least in (("any_dr", 1), ("proliferative_dr", 2))
+}
+"""The endpoints of retinopathy where only its stage is told."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +100,7 @@ def chosen_endpoints(layout: str, scales: Mapping[str, int], options: CohortOpti
     Raises:
         UsageError: an unknown endpoint, one named twice, or one of a scale that this cohort does not have.
     """
-    able = tuple(code for code, one in ENDPOINTS.items() if scales.get(one.scale, -1) >= one.least)
+    able = tuple(code for code, one in _rules(scales).items() if scales.get(one.scale, -1) >= one.least)
     for code in options.endpoints:
         if code not in ENDPOINTS:
             raise UsageError(f"no endpoint '{code}'{nearest(code, ENDPOINTS)} (there are {', '.join(ENDPOINTS)})")
@@ -130,7 +136,7 @@ def graded_cohort(
         here, side = eyes.setdefault(name, {}), one.side or "left"
         if side in here:
             raise DataError(f"{root}: {one.file} and {here[side][0].file} are both the {side} eye of visit {name}")
-        here[side] = (one, _eye(one, side, codes))
+        here[side] = (one, _eye(one, side, [_rules(scales)[code] for code in codes]))
     visits = tuple(_visit(name, pair, len(codes)) for name, pair in eyes.items())
     facts: dict[str, int | str] = {"photographs": len(photographs), "endpoints": " ".join(codes)}
     if all(one.side is None for one in photographs):
@@ -138,16 +144,21 @@ def graded_cohort(
     return Cohort(layout, root, vocabulary, visits, (), facts)
 
 
-def _eye(one: Graded, side: Side, codes: tuple[str, ...]) -> Eye:
+def _rules(scales: Mapping[str, int]) -> dict[str, Endpoint]:
+    """Endpoints by code, those of DR by its stage where that is what is told."""
+    return {**ENDPOINTS, **BY_STAGE} if "dr_stage" in scales else ENDPOINTS
+
+
+def _eye(one: Graded, side: Side, rules: Sequence[Endpoint]) -> Eye:
     flags = one.flags
     if one.path is None:
         flags = (*flags, Flag("missing_image", f"{one.file} is listed but not there"))
     raw = tuple((scale, grade) for scale, grade in one.grades.items() if grade is not None)
-    return Eye(side, one.file, one.path, _states(one, codes), (), flags, one.side is not None, raw)
+    return Eye(side, one.file, one.path, _states(one, rules), (), flags, one.side is not None, raw)
 
 
-def _states(one: Graded, codes: tuple[str, ...]) -> tuple[State, ...]:
-    grades = [(ENDPOINTS[code], one.grades.get(ENDPOINTS[code].scale)) for code in codes]
+def _states(one: Graded, rules: Sequence[Endpoint]) -> tuple[State, ...]:
+    grades = [(rule, one.grades.get(rule.scale)) for rule in rules]
     return tuple(None if grade is None else int(grade >= endpoint.least) for endpoint, grade in grades)
 
 

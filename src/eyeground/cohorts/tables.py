@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -40,10 +41,10 @@ class Table:
 
 
 def read_table(path: Path) -> Table:
-    """Reads the first sheet of a workbook, or a CSV file in UTF-8.
+    """Reads the first sheet of a workbook, or a CSV file in UTF-8 (commas, semicolons or tabs, as its header has them).
 
     Raises:
-        DataError: not a workbook or not UTF-8, no header, a column named twice.
+        DataError: not there, not a workbook or not UTF-8, no header, a column named twice, a row longer than the header.
     """
     lines = _workbook_lines(path) if path.suffix.lower() == ".xlsx" else _csv_lines(path)
     header = next(iter(lines), None)
@@ -55,6 +56,11 @@ def read_table(path: Path) -> Table:
         raise DataError(f"{path} names the column '{twice[0]}' twice; rename or remove one")
     rows = []
     for number, values in enumerate(lines[1:], start=2):
+        if any(values[len(header) :]):
+            raise DataError(
+                f"{path.name}, row {number} has {len(values)} cells under {len(header)} columns; "
+                "put a text that holds the separator in quotes"
+            )
         if any(values):
             padded = [*values, *[""] * (len(header) - len(values))]
             rows.append(Row(number, {name: text for name, text in zip(header, padded, strict=False) if name}))
@@ -111,11 +117,23 @@ def _workbook_lines(path: Path, limit: int | None = None) -> list[list[str]]:
 def _csv_lines(path: Path) -> list[list[str]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            return [[value.strip() for value in line] for line in csv.reader(stream)]
+            separator = _separator(stream.readline())
+            stream.seek(0)
+            return [[value.strip() for value in line] for line in csv.reader(stream, delimiter=separator)]
+    except FileNotFoundError:
+        raise DataError(f"no table {path}") from None
+    except IsADirectoryError:
+        raise DataError(f"{path} is a folder, not a table") from None
     except UnicodeDecodeError:
         raise DataError(f"{path} is not UTF-8 text; save it again as CSV in UTF-8") from None
     except csv.Error as error:
         raise DataError(f"{path} is not a CSV file: {error}") from error
+
+
+def _separator(header: str) -> str:
+    """What parts the header's columns: a semicolon or tab where it has those outside quotes and no comma."""
+    bare = re.sub(r'"[^"]*"', "", header)
+    return next((one for one in (",", ";", "\t") if one in bare), ",")
 
 
 def _text(value: Any) -> str:
