@@ -44,7 +44,7 @@ def read_table(path: Path) -> Table:
     """Reads the first sheet of a workbook, or a CSV file in UTF-8 (commas, semicolons or tabs, as its header has them).
 
     Raises:
-        DataError: not there, not a workbook or not UTF-8, no header, a column named twice, a row longer than the header.
+        DataError: not there, not a workbook or not UTF-8, no header, a column named twice, a row beyond the header.
     """
     lines = _workbook_lines(path) if path.suffix.lower() == ".xlsx" else _csv_lines(path)
     header = next(iter(lines), None)
