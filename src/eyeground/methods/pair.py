@@ -22,6 +22,7 @@ A missing fellow eye is never run through the trunk.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -36,6 +37,7 @@ from eyeground.nets.eyes import per_eye_each
 from eyeground.nets.feeds import feeding
 from eyeground.nets.fusion import LOGIT_FUSIONS
 from eyeground.nets.fusion_features import FEATURE_FUSIONS
+from eyeground.nets.joint import JointNet
 from eyeground.nets.pooling import POOLINGS, PoolingOptions
 from eyeground.nets.trunk import make_trunk
 from eyeground.settings import refuse_idle
@@ -253,6 +255,20 @@ def _third_pass(model: nn.Module, batch: Batch, config: Config) -> tuple[Output,
     with torch.enable_grad():
         target = (values * chosen).sum(1) / chosen.sum(1).clamp(min=1)  # (n,)
         return output, {"sparsity": sparsity(target, layers, config.sparsity_penalty, counted)}
+
+
+def joined(members: Sequence[PairNet], config: Config) -> JointNet:
+    """Several trained networks as one, see `nets.joint`.
+
+    Raises:
+        UsageError: the visit's score does not follow from its eyes' logits.
+    """
+    if config.fusion not in LOGIT_FUSIONS:
+        raise UsageError(
+            f"networks with --fusion {config.fusion} can't be joined: their maps do not tell the visit; "
+            f"train with one of {', '.join(LOGIT_FUSIONS)}"
+        )
+    return JointNet(members, LOGIT_FUSIONS[config.fusion], members[0].every)
 
 
 def swap(config: Config) -> Literal["same", "differs"]:
