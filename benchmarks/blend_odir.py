@@ -24,7 +24,7 @@ from eyeground.runs.blend_features import Wanted
 from eyeground.runs.blend_folder import load_networks, writing
 from eyeground.runs.blend_judged import judge_all, save_judged, systems_of
 from eyeground.runs.blender import Settings
-from eyeground.runs.machine import Place
+from eyeground.runs.place import Place
 from eyeground.runs.unseen import Asked
 
 SEEDS = (0, 1, 2)

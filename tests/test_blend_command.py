@@ -15,7 +15,7 @@ from eyeground.metrics.predictions import read_predictions
 from eyeground.runs import blend as blending
 from eyeground.runs.blend_features import Wanted
 from eyeground.runs.blend_folder import load_networks
-from eyeground.runs.machine import Place
+from eyeground.runs.place import Place
 from eyeground.vocabulary import ODIR
 
 SMALL = ("--trees", "5", "--draws", "100", "--rare-by-mean", "--seed", "1")

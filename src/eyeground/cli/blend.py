@@ -23,7 +23,7 @@ from eyeground.runs.blend_features import Wanted
 from eyeground.runs.blend_folder import check_out, load_blend, load_networks, writing
 from eyeground.runs.blend_judged import judge_all, save_judged, systems_of
 from eyeground.runs.blender import Settings
-from eyeground.runs.machine import Place
+from eyeground.runs.place import Place
 from eyeground.runs.unseen import Asked
 
 FLAT = tyro.conf.arg(name="")

@@ -17,9 +17,9 @@ from eyeground.cli.tables import number
 from eyeground.metrics.calibration import Method
 from eyeground.runs.bundle import check_new
 from eyeground.runs.calibrate import Wish, calibrate
+from eyeground.runs.engine import open_model
 from eyeground.runs.held import hold
-from eyeground.runs.machine import Place
-from eyeground.runs.model import load
+from eyeground.runs.place import Place
 from eyeground.runs.unseen import Asked
 from eyeground.splits import Split
 
@@ -58,7 +58,7 @@ class Flags:
 def main(argv: Sequence[str]) -> int:
     flags = parse(Flags, argv, "calibrate")
     wish = Wish(flags.method, flags.alpha, flags.draws)
-    model = load(flags.bundle, flags.place)
+    model = open_model(flags.bundle, "auto", flags.place)
     check_new(model.bundle, flags.out)
     split = Split.load(flags.split) if flags.split else None
     asked = Asked(flags.source.read(), split, flags.part, flags.other_cohort, flags.allow_leaky)

@@ -15,11 +15,11 @@ from eyeground.cli.details import number
 from eyeground.cli.judged_options import JudgedOn
 from eyeground.cli.points import POINTS, look_at
 from eyeground.cli.tables import print_judgement
+from eyeground.runs.engine import Engine, open_model
 from eyeground.runs.evaluate import OFFICIAL, Question, evaluate, save
 from eyeground.runs.groupings import Asked as Within
 from eyeground.runs.judged_page import write_page
-from eyeground.runs.machine import Place
-from eyeground.runs.model import load
+from eyeground.runs.place import Place
 
 FLAT = tyro.conf.arg(name="")
 
@@ -28,9 +28,9 @@ FLAT = tyro.conf.arg(name="")
 class Flags:
     """Judges a bundle on a cohort: the challenge's numbers beside macro, per-label and trivial ones."""
 
-    bundle: Path
-    """The trained model's folder."""
     source: Annotated[CohortSource, FLAT]
+    bundle: Path | None = None
+    """The trained model's folder; default the model in the box."""
     judged: Annotated[JudgedOn, FLAT] = field(default_factory=JudgedOn)
     both_eyes: bool = False
     """Only visits of which both eyes can be read."""
@@ -49,6 +49,8 @@ class Flags:
     """Leave the worst misses' photographs out of report.html."""
     json: bool = False
     """Print one JSON object and nothing else."""
+    engine: Engine = "auto"
+    """What computes: ONNX Runtime, torch, or the first of them that can."""
     place: Annotated[Place, FLAT] = field(default_factory=Place)
 
 
@@ -56,7 +58,7 @@ def main(argv: Sequence[str]) -> int:
     flags = parse(Flags, argv, "evaluate")
     look = look_at(flags.points, flags.prevalence, flags.draws)
     flags.within.check()
-    model = load(flags.bundle, flags.place)
+    model = open_model(flags.bundle, flags.engine, flags.place)
     asked = flags.judged.of(flags.source.read())
     question = Question(asked, flags.both_eyes, flags.map_thresholds, flags.draws, look, flags.within)
     answer = evaluate(model, question, flags.place, track, note)

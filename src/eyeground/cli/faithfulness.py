@@ -19,8 +19,8 @@ from eyeground.files import disk_errors, write_json
 from eyeground.report.faithful_figure import faithful_figure
 from eyeground.runs.faithful import faithfulness
 from eyeground.runs.faithful_options import Options
-from eyeground.runs.machine import Place
 from eyeground.runs.model import load
+from eyeground.runs.place import Place
 
 FLAT = tyro.conf.arg(name="")
 

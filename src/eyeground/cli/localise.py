@@ -17,8 +17,8 @@ from eyeground.cohorts import read_cohort
 from eyeground.errors import UsageError
 from eyeground.runs.localise import Wanted, localise
 from eyeground.runs.localise_out import write_localisation
-from eyeground.runs.machine import Place
 from eyeground.runs.model import load
+from eyeground.runs.place import Place
 from eyeground.runs.unseen import Asked
 
 FLAT = tyro.conf.arg(name="")

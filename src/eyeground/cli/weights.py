@@ -16,8 +16,8 @@ from eyeground.cli.console import note, out, parse, print_json, track, warn
 from eyeground.cli.judged_options import JudgedOn
 from eyeground.errors import UsageError
 from eyeground.metrics.resample import Plan
-from eyeground.runs.machine import Place
 from eyeground.runs.model import load
+from eyeground.runs.place import Place
 from eyeground.runs.weights import LEVELS, weigh, write_weights
 
 FLAT = tyro.conf.arg(name="")

@@ -75,6 +75,22 @@ class View:
     geometry: Geometry
 
 
+@dataclass(frozen=True)
+class Placement:
+    """Where a map's elements sit, against a regular grid over the whole picture; x before y, in elements of the map.
+
+    `shift`: from the regular cell's centre to the true one, at the middle of the map; (0, 0) where nothing is known.
+    `stretch`: how far the outermost elements are from where the shift puts them, where stride times elements is not
+    the picture's side. `spread`: how far branches of the network lie to both sides of the shift. `why`: empty, or why
+    the shift can't be established.
+    """
+
+    shift: tuple[float, float] = (0.0, 0.0)
+    stretch: tuple[float, float] = (0.0, 0.0)
+    spread: tuple[float, float] = (0.0, 0.0)
+    why: str = ""
+
+
 def _weights(origin: float, side: float, length: int, cells: int, shift: float) -> tuple[slice, NDArray[np.float32]]:
     """Along one axis: the original pixels in the box, and for each the weight of every cell, (pixels, cells)."""
     first = min(max(math.ceil(origin - 0.5), 0), length)

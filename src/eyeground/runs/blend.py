@@ -28,8 +28,8 @@ from eyeground.runs.blend_folder import Blend
 from eyeground.runs.blender import Settings, Truth, fit, part, without_own_fold
 from eyeground.runs.chosen import chosen_on
 from eyeground.runs.data import Pair, prepare_visits
-from eyeground.runs.machine import Place
 from eyeground.runs.model import Model
+from eyeground.runs.place import Place
 from eyeground.runs.unseen import Asked, Unseen, choose
 
 Array = NDArray[np.float64]

@@ -26,8 +26,8 @@ from eyeground.metrics.calibration import Calibration
 from eyeground.runs.blend_features import Wanted
 from eyeground.runs.blender import Blender, from_arrays, to_arrays
 from eyeground.runs.bundle import Bundle
-from eyeground.runs.machine import Place
 from eyeground.runs.model import Model, load
+from eyeground.runs.place import Place
 from eyeground.splits import Split
 from eyeground.vocabulary import Vocabulary
 

@@ -2,7 +2,8 @@
 
     weights.safetensors   config.toml (resolved)   vocabulary.json   preprocess.json   thresholds.json
     calibration.json   metrics.json   split.json   card.md   LICENSE   manifest.json (SHA-256 of every file)
-    and, once `calibrate` has made it, conformal.json; chosen_on.json when that used photographs that split.json lacks
+    and, once `calibrate` has made it, conformal.json; chosen_on.json when that used photographs that split.json lacks;
+    once `export` has made them, model.onnx, which reads its weights from weights.safetensors, and onnx.json
 
 Format 2 knows calibrations other than one temperature and label sets; format 1 is still read.
 A bundle that is incomplete, altered or of a newer format is refused with the reason.
@@ -46,6 +47,9 @@ CONFORMAL = "conformal.json"
 """The label sets; not in every bundle."""
 CHOSEN_ON = "chosen_on.json"
 """Photographs that served `train --init`, `calibrate` or `operating-point` and are not in split.json; not always."""
+HEADING = "\n## Changed after training\n\n"
+GRAPH, GRAPH_RECORD = "model.onnx", "onnx.json"
+"""The network for ONNX Runtime and what is told of it; both or neither, and only for the weights beside them."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,11 @@ class Bundle:
         return self.folder / "split.json"
 
     @property
+    def has_graph(self) -> bool:
+        """Whether ONNX Runtime can read it."""
+        return (self.folder / GRAPH).is_file()
+
+    @property
     def evidence_scale(self) -> float | None:
         """Evidence, in logit units, that the pictures draw at full strength; one for all labels, None without maps."""
         found = self.metrics["evidence_scale"]
@@ -99,6 +108,8 @@ class Bundle:
 @contextmanager
 def writing(folder: Path, tables: Mapping[str, Any], texts: Mapping[str, str]) -> Iterator[Path]:
     """Writes a bundle aside; the caller adds the weights in the block, then it is sealed and moved into place.
+
+    A graph that was made for other weights is left out.
 
     Args:
         folder: where the bundle will be; what was there is replaced once the new one is whole.
@@ -121,9 +132,19 @@ def writing(folder: Path, tables: Mapping[str, Any], texts: Mapping[str, str]) -
         missing = [name for name in FILES if not (place / name).is_file()]
         if missing:
             raise BundleError(f"bundle {folder} would be incomplete: no {', '.join(missing)}")
+        _drop_old_graph(place)
         hashes = {path.name: sha256_of(path) for path in sorted(place.iterdir())}
         manifest = {"format": FORMAT, "eyeground_version": __version__, "digest": digest(hashes), "files": hashes}
         write_json(place / "manifest.json", manifest)
+
+
+def _drop_old_graph(place: Path) -> None:
+    """Removes a graph (or half of one) that does not belong to these weights."""
+    graph, record = place / GRAPH, place / GRAPH_RECORD
+    weights = _json(record).get("weights") if record.is_file() else None
+    if not graph.is_file() or weights != sha256_of(place / "weights.safetensors"):
+        graph.unlink(missing_ok=True)
+        record.unlink(missing_ok=True)
 
 
 def load_bundle(folder: Path) -> Bundle:
@@ -203,11 +224,26 @@ def rewrite(source: Bundle, folder: Path, tables: Mapping[str, Any], texts: Mapp
         BundleError: see `check_new`.
         DataError: no space or permission; nothing is left behind.
     """
+    with rewriting(source, folder, tables, texts):
+        pass
+
+
+@contextmanager
+def rewriting(source: Bundle, folder: Path, tables: Mapping[str, Any], texts: Mapping[str, str]) -> Iterator[Path]:
+    """`rewrite` for a caller that changes more: gives the unsealed copy. Other weights cost it the source's graph."""
     check_new(source, folder)
     with writing(folder, tables, texts) as place:
         for name in _manifest(source.folder)["files"]:
             if name not in tables and name not in texts:
                 shutil.copyfile(source.folder / name, place / name)
+        yield place
+
+
+def card_with(bundle: Bundle, line: str) -> str:
+    """The model card with one more line on what was changed."""
+    text = (bundle.folder / "card.md").read_text(encoding="utf-8")
+    start = text if HEADING in text else f"{text.rstrip()}\n{HEADING}"
+    return f"{start}- {line} (eyeground {__version__}; replaces what was there)\n"
 
 
 def _manifest(folder: Path) -> dict[str, Any]:

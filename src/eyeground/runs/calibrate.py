@@ -21,11 +21,10 @@ from eyeground.metrics.judge import judge
 from eyeground.metrics.reliability import compare
 from eyeground.metrics.resample import Plan
 from eyeground.metrics.thresholds import Threshold, choose
-from eyeground.runs.bundle import CONFORMAL, Bundle, rewrite
+from eyeground.runs.bundle import CONFORMAL, Bundle, card_with, rewrite
 from eyeground.runs.chosen import chosen_table
 from eyeground.runs.held import Held
 
-HEADING = "\n## Changed after training\n\n"
 NEW_PATIENTS = "the promise holds for new patients who are exchangeable with those that the sets were chosen on"
 
 
@@ -86,7 +85,7 @@ def calibrate(bundle: Bundle, held: Held, wish: Wish, out: Path) -> dict[str, An
     }
     level = f"{100 * (1 - wish.alpha):g} %"
     line = f"calibration ({choice.calibration.words}), thresholds and label sets at {level}: {_on(held)}"
-    rewrite(bundle, out, tables, {"card.md": _card(bundle, line)})
+    rewrite(bundle, out, tables, {"card.md": card_with(bundle, line)})
     absent, present = sets.contains(held.logits)
     unsure = (absent & present).mean(axis=0)
     return {
@@ -158,7 +157,7 @@ def operating_point(bundle: Bundle, held: Held, aim: Aim, codes: Sequence[str], 
         **_used(bundle, held, "operating-point"),
     }
     line = f"threshold of {', '.join(row['code'] for row in found)} for {aim}: {_on(held)}"
-    rewrite(bundle, out, tables, {"card.md": _card(bundle, line)})
+    rewrite(bundle, out, tables, {"card.md": card_with(bundle, line)})
     stamped = {"stamp": bundle.stamp} if bundle.stamp else {}
     return {"aim": str(aim), **stamped, "chosen_on": held.place, "labels": found, "unchanged": unchanged}
 
@@ -215,10 +214,3 @@ def _used(bundle: Bundle, held: Held, by: str) -> dict[str, Any]:
 
 def _on(held: Held) -> str:
     return f"chosen on {held.place['n']} validation visits of split {held.place['split_hash'][:12]}"
-
-
-def _card(bundle: Bundle, line: str) -> str:
-    """The model card with one more line on what was changed."""
-    text = (bundle.folder / "card.md").read_text(encoding="utf-8")
-    start = text if HEADING in text else f"{text.rstrip()}\n{HEADING}"
-    return f"{start}- {line} (eyeground {__version__}; replaces what was there)\n"

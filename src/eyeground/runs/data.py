@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-
-from eyeground.batches import VisitSet
 from eyeground.errors import DataError, ImageError
 from eyeground.images.cache import CacheEntry, prepare_all
 from eyeground.images.prepare import Preprocessing
 from eyeground.progress import Track
 from eyeground.records import State, Visit
-from eyeground.runs.machine import Machine
 from eyeground.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    import torch
+
+    from eyeground.batches import VisitSet
+    from eyeground.runs.machine import Machine
 
 Pair = tuple[CacheEntry | None, CacheEntry | None]
 Pairs = dict[str, Pair]
@@ -48,6 +51,8 @@ class PreparedVisits:
         self, ids: Sequence[str], labels: int, machine: Machine, device: torch.device, findings: Sequence[str] = ()
     ) -> VisitSet:
         """The visits of these ids, in this order; those without a readable eye (see `unreadable`) are left out."""
+        from eyeground.batches import VisitSet
+
         known = {visit.id: visit for visit in self.visits}
         chosen = [known[i] for i in ids if i in known]
         eyes = [self.eyes[visit.id] for visit in chosen]

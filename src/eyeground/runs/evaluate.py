@@ -25,10 +25,10 @@ from eyeground.progress import Track
 from eyeground.records import Visit, label_arrays
 from eyeground.runs.bundle import Bundle
 from eyeground.runs.data import Pairs, one_eyed, prepare_visits
+from eyeground.runs.engine import Reader
 from eyeground.runs.groupings import Asked as Within
 from eyeground.runs.groupings import Judged, of_visits
-from eyeground.runs.machine import Place
-from eyeground.runs.model import Model
+from eyeground.runs.place import Place
 from eyeground.runs.unseen import Asked, choose
 
 OFFICIAL = ("kappa", "f1", "auc", "final", "macro_auc", "macro_ap")
@@ -65,7 +65,7 @@ class Answer:
     eyes: Pairs
 
 
-def evaluate(model: Model, question: Question, place: Place, track: Track, say: Callable[[str], None]) -> Answer:
+def evaluate(model: Reader, question: Question, place: Place, track: Track, say: Callable[[str], None]) -> Answer:
     """Judges a model.
 
     Raises:

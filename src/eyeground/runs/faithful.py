@@ -22,8 +22,8 @@ from eyeground.runs.data import PreparedVisits, prepare_visits
 from eyeground.runs.faithful_cases import Case, Held, judge_case, randomisation
 from eyeground.runs.faithful_options import MAPS, Options, Which
 from eyeground.runs.faithful_table import summary
-from eyeground.runs.machine import Place
 from eyeground.runs.model import Model
+from eyeground.runs.place import Place
 from eyeground.runs.unseen import Asked, choose
 
 

@@ -19,8 +19,8 @@ from eyeground.progress import Track
 from eyeground.records import label_arrays
 from eyeground.runs.bundle import Bundle
 from eyeground.runs.data import PreparedVisits, prepare_visits
-from eyeground.runs.machine import Place
-from eyeground.runs.model import Model
+from eyeground.runs.engine import Reader
+from eyeground.runs.place import Place
 from eyeground.runs.unseen import Asked, Unseen, choose, same_people
 from eyeground.splits import Split
 
@@ -34,6 +34,7 @@ class Held:
         place: part, split_hash, fold and n, as thresholds.json tells them.
         layout, prints: of the cohort, and the fingerprints of the visits above.
         seen_before: whether some of these photographs also chose the epoch of the model.
+        evidence: (n, E, C, h, w) where asked for, NaN for eyes that are not there.
     """
 
     logits: NDArray[np.float64]
@@ -44,9 +45,12 @@ class Held:
     seen_before: bool
     layout: str = ""
     prints: tuple[Fingerprint, ...] = ()
+    evidence: NDArray[np.float32] | None = None
 
 
-def hold(model: Model, asked: Asked, place: Place, track: Track, say: Callable[[str], None]) -> Held:
+def hold(
+    model: Reader, asked: Asked, place: Place, track: Track, say: Callable[[str], None], evidence: bool = False
+) -> Held:
     """Runs the model over the validation part.
 
     Raises:
@@ -67,10 +71,10 @@ def hold(model: Model, asked: Asked, place: Place, track: Track, say: Callable[[
     prepared = prepare_visits(unseen.visits, bundle.preprocessing, place.cache_path(), place.workers, track)
     for text in prepared.unreadable:
         say(f"left out: {text}")
-    if model.recipe.one_eye == "seen":
+    if bundle.config["recipe"].get("one_eye", "seen") == "seen":
         prepared = prepared.seen_labels(bundle.vocabulary)
     visits = prepared.visits
-    logits = model.predict(visits, [prepared.eyes[visit.id] for visit in visits], evidence=False).visit_logits
+    found = model.predict(visits, [prepared.eyes[visit.id] for visit in visits], evidence)
     truth, known = label_arrays([visit.labels for visit in visits], len(bundle.vocabulary))
     patients = np.array([visit.patient for visit in visits])
     where = {"part": "val", "split_hash": unseen.split.hash if unseen.split else "", "n": len(visits)}
@@ -78,8 +82,8 @@ def hold(model: Model, asked: Asked, place: Place, track: Track, say: Callable[[
     seen = _seen_before(bundle, prepared)
     ids = {visit.id for visit in visits}
     prints = tuple(one for one in unseen.prints if one.visit in ids)
-    arrays = np.asarray(logits, np.float64), np.asarray(truth, np.float64), known, patients
-    return Held(*arrays, where, seen, asked.cohort.layout, prints)
+    arrays = np.asarray(found.visit_logits, np.float64), np.asarray(truth, np.float64), known, patients
+    return Held(*arrays, where, seen, asked.cohort.layout, prints, found.evidence)
 
 
 def _apart_from_test(bundle: Bundle, unseen: Unseen, asked: Asked) -> None:

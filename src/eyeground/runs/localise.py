@@ -17,8 +17,8 @@ from eyeground.records import SIDES, Cohort, Eye
 from eyeground.runs.data import PreparedVisits, prepare_visits
 from eyeground.runs.explained import Explained, Key, blurred, explained
 from eyeground.runs.lesions import Lesioned, floors, is_healthy, lesion_scores
-from eyeground.runs.machine import Place
 from eyeground.runs.model import Model
+from eyeground.runs.place import Place
 from eyeground.runs.pointings import Pointing, play, rates
 from eyeground.runs.unseen import Asked, Unseen, choose
 

@@ -16,8 +16,9 @@ from eyeground.images.cache import CacheEntry
 from eyeground.methods import find_method
 from eyeground.records import Visit
 from eyeground.runs.bundle import Bundle, load_bundle
-from eyeground.runs.machine import Place
-from eyeground.runs.predict import Predictions, predict
+from eyeground.runs.place import Place
+from eyeground.runs.predict import predict
+from eyeground.runs.predictions import Predictions
 from eyeground.runs.recipe import Recipe
 from eyeground.settings import fill
 
@@ -48,18 +49,24 @@ def load(folder: Path, place: Place | None = None) -> Model:
         BundleError: incomplete, altered, newer, or weights that do not fit its own configuration.
         UsageError: a method or trunk that is not here.
     """
-    bundle = load_bundle(folder)
-    where = f"{folder}/config.toml"
+    return build(load_bundle(folder), place)
+
+
+def build(bundle: Bundle, place: Place | None = None) -> Model:
+    """`load` for a bundle that is read already. Weights stored in half precision are computed with in single."""
+    where = f"{bundle.folder}/config.toml"
     values = dict(bundle.config["method"])
     method = find_method(values.pop("name"))
     config = fill(method.Config, {**values, "trunk_weights": "none"} if "trunk_weights" in values else values, where)
     recipe = fill(Recipe, bundle.config["recipe"], where)
-    network: nn.Module = method.build(config, bundle.vocabulary, recipe.size)
+    members = int(bundle.config["predict"].get("members", 1))
+    nets = [method.build(config, bundle.vocabulary, recipe.size) for _ in range(members)]
+    network: nn.Module = nets[0] if members == 1 else method.joined(nets, config)
     try:
         network.load_state_dict(load_file(str(bundle.weights)))
     except RuntimeError as error:
         raise BundleError(
-            f"the weights in {folder} do not fit its config.toml: {str(error).splitlines()[-1].strip()}"
+            f"the weights in {bundle.folder} do not fit its config.toml: {str(error).splitlines()[-1].strip()}"
         ) from error
     device = torch.device((place or Place()).kind())
     network = network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]

@@ -19,8 +19,8 @@ from eyeground.images.prepare import Preprocessing, prepare
 from eyeground.readings import Answer, Certainty, EyeReading, Finding, ModelRecord, Reading
 from eyeground.records import SIDES, Eye, Side, Visit
 from eyeground.report import page
-from eyeground.runs.model import Model
-from eyeground.runs.predict import Predictions
+from eyeground.runs.engine import Reader
+from eyeground.runs.predictions import Predictions
 
 PICTURE = 512
 """Side in pixels of the pictures in the report and under the heatmaps."""
@@ -48,7 +48,7 @@ class Result:
     evidence: dict[Side, NDArray[np.float32] | None]
 
 
-def read_visit(model: Model, request: Request, draw: bool = True) -> Result:
+def read_visit(model: Reader, request: Request, draw: bool = True) -> Result:
     """Reads one visit; an eye that can't be read is said to be so, and the other one is read alone.
 
     Without `draw` there are no pictures, whose decoding takes longer than the view's: for readings kept as JSON alone.
@@ -173,7 +173,7 @@ def _without_path(text: str, path: Path) -> str:
 
 
 def _findings(
-    model: Model,
+    model: Reader,
     logits: NDArray[np.float32],
     probability: NDArray[np.float64],
     of_eyes: NDArray[np.float64] | None,
@@ -202,7 +202,7 @@ def _uncertain(answers: tuple[Answer, ...] | None, positive: bool) -> bool | Non
     return None if answers is None else answers != ("present" if positive else "absent",)
 
 
-def _certainty(model: Model, findings: tuple[Finding, ...], eyes: list[EyeReading]) -> Certainty | None:
+def _certainty(model: Reader, findings: tuple[Finding, ...], eyes: list[EyeReading]) -> Certainty | None:
     """The visit is uncertain when a label is, or when every photograph that was read has a quality flag."""
     sets = model.bundle.conformal
     if sets is None:
@@ -227,7 +227,7 @@ def _number(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def _heatmap_names(model: Model, there: bool) -> dict[Side, dict[str, str]]:
+def _heatmap_names(model: Reader, there: bool) -> dict[Side, dict[str, str]]:
     codes = model.bundle.vocabulary.codes if there else ()
     return {side: {code: f"heatmaps/{side}_{code}.png" for code in codes} for side in SIDES}
 
@@ -241,7 +241,7 @@ def _with_maps(eye: EyeReading, row: int, found: Predictions, names: dict[str, s
     return replace(eye, heatmaps=names, evidence_peak=dict(zip(names, highest, strict=True)), map_shift=shift)
 
 
-def _record(model: Model) -> ModelRecord:
+def _record(model: Reader) -> ModelRecord:
     config, calibration = model.bundle.config, model.bundle.calibration
     data, fitted_on = config["data"], model.bundle.fitted_on
     return ModelRecord(

@@ -13,8 +13,8 @@ from eyeground.metrics.thresholds import map_to_half
 from eyeground.progress import Track
 from eyeground.records import SIDES, Eye, Visit
 from eyeground.runs.data import prepare_visits
-from eyeground.runs.machine import Place
-from eyeground.runs.model import Model
+from eyeground.runs.engine import Reader
+from eyeground.runs.place import Place
 
 NAME = re.compile(r"^(?P<id>.+)_(?P<side>left|right)\.(jpe?g|png|tiff?|bmp)$", re.IGNORECASE)
 
@@ -29,7 +29,7 @@ class Order:
     map_thresholds: bool = False
 
 
-def submit(model: Model, order: Order, place: Place, track: Track, say: Callable[[str], None]) -> int:
+def submit(model: Reader, order: Order, place: Place, track: Track, say: Callable[[str], None]) -> int:
     """Writes the file `ID,<labels>`; returns the number of rows.
 
     Raises:

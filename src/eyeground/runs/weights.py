@@ -22,8 +22,8 @@ from eyeground.metrics.resample import Plan
 from eyeground.progress import Track
 from eyeground.records import SIDES, Visit, label_arrays
 from eyeground.runs.data import Pair, prepare_visits
-from eyeground.runs.machine import Place
 from eyeground.runs.model import Model
+from eyeground.runs.place import Place
 from eyeground.runs.unseen import Asked, choose
 
 LEVELS = ("alpha", "beta")
