@@ -33,6 +33,7 @@ from eyeground.readings import Reading
 from eyeground.records import SIDES, Side
 from eyeground.runs.bundle import Bundle, load_bundle
 from eyeground.runs.crew import Crew, Lost
+from eyeground.runs.engine import BOX, Engine, Reader, open_model
 from eyeground.runs.journal import Journal
 from eyeground.runs.read import Request, Result, read_visit, save
 from eyeground.runs.read_pairs import PairRow
@@ -48,13 +49,17 @@ LEFT_OVER = re.compile(r"\.(\d{6,}.*|readings\.csv)\.\w{8}")
 
 @dataclass(frozen=True)
 class Plan:
-    """What a bulk reading is to do; `workers` 0 takes one process for each processor core that is free to use."""
+    """What a bulk reading is to do.
 
-    bundle: Path
+    `bundle` None is the model in the box; `workers` 0 takes one process for each processor core that is free to use.
+    """
+
+    bundle: Path | None
     out: Path
     reports: bool = False
     workers: int = 0
     fresh: bool = False
+    engine: Engine = "auto"
 
 
 @dataclass
@@ -78,9 +83,11 @@ def read_table(rows: Sequence[PairRow], plan: Plan, track: Track = quiet) -> Tal
         DataError: `out` holds something else or the readings of another model, other settings or other photographs,
             which the message names; another process is reading into it; no space or permission.
     """
-    bundle = load_bundle(plan.bundle)
+    bundle = load_bundle(plan.bundle or BOX)
     check_folder(plan.out)
-    settings = {"bundle_digest": bundle.digest, "eyeground_version": __version__, "reports": plan.reports}
+    kind = plan.engine if plan.engine != "auto" else "onnx" if bundle.has_graph else "torch"
+    settings = {"bundle_digest": bundle.digest, "eyeground_version": __version__, "engine": kind}
+    settings["reports"] = plan.reports
     with Journal(plan.out, settings) as journal:
         if plan.fresh:
             _clear(plan.out, journal)
@@ -198,13 +205,11 @@ Answer = tuple[dict[str, Any], dict[str, Any], int]
 
 def _start(plan: Plan) -> Callable[[PairRow], Answer]:
     """In a worker process: the model, ready to read one visit after the other on one core."""
-    from eyeground.runs.model import load
-
     cv2.setNumThreads(1)
-    return partial(_read, load(plan.bundle), plan)
+    return partial(_read, open_model(plan.bundle, plan.engine, threads=1), plan)
 
 
-def _read(model: Any, plan: Plan, row: PairRow) -> Answer:
+def _read(model: Reader, plan: Plan, row: PairRow) -> Answer:
     """Reads a visit and writes its folder.
 
     Raises:
@@ -225,7 +230,7 @@ def _read(model: Any, plan: Plan, row: PairRow) -> Answer:
     return facts, cells, _peak()
 
 
-def _result(model: Any, plan: Plan, row: PairRow, files: Sequence[Any]) -> Result:
+def _result(model: Reader, plan: Plan, row: PairRow, files: Sequence[Any]) -> Result:
     """One visit's reading. Raises `DataError` when no eye can be read."""
     here = [path if size is not None else None for path, size in zip(row.paths, files, strict=True)]
     gone = [side for side, path, size in zip(SIDES, row.paths, files, strict=True) if path and size is None]
