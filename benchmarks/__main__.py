@@ -13,6 +13,7 @@ BENCHMARKS = {
     "crop": "benchmarks.crop",
     "heatmaps": "benchmarks.heatmaps",
     "phantom": "benchmarks.phantom",
+    "read_speed": "benchmarks.read_speed",
     "training": "benchmarks.training",
 }
 """Name to module; a module has `run() -> dict` of JSON-able figures and prints its table."""
