@@ -27,6 +27,7 @@ COMMANDS = {
     "calibrate": ("calibrate", "calibration, thresholds and label sets chosen again on the validation part"),
     "operating-point": ("operating_point", "thresholds for a sensitivity, a specificity or a PPV that is wanted"),
     "combine": ("combine", "several bundles as one: the mean of their networks"),
+    "export": ("export", "a copy of a bundle that ONNX Runtime reads, for machines without torch"),
     "evaluate": ("evaluate", "judge a bundle on a cohort"),
     "blend": ("blend", "several networks and both eyes, blended by a forest, a dense net or the mean"),
     "localise": ("localise", "whether the heatmaps point at the lesions, where masks are known"),

@@ -12,7 +12,7 @@ import tyro
 from eyeground.cli.console import note, out, parse, print_json, track, warn
 from eyeground.errors import UsageError
 from eyeground.report import terminal
-from eyeground.runs.model import load
+from eyeground.runs.engine import Engine, open_model
 from eyeground.runs.read import Request, check_out, read_visit, save
 
 
@@ -24,14 +24,16 @@ class Flags:
     it was stopped, it goes on where it was.
     """
 
-    bundle: Path
-    """The trained model's folder."""
     out: Path
     """Folder of the reading, or of the table's readings."""
     left: tyro.conf.Positional[str | None] = None
     """Photograph of the left eye (OS); `-` when there is none."""
     right: tyro.conf.Positional[str | None] = None
     """Photograph of the right eye (OD); `-` when there is none."""
+    bundle: Path | None = None
+    """The trained model's folder; default the model in the box."""
+    engine: Engine = "auto"
+    """What computes: ONNX Runtime, torch, or the first of them that can."""
     age: float | None = None
     """Age in years; noted in the reading."""
     sex: Literal["F", "M"] | None = None
@@ -65,7 +67,7 @@ def _one(flags: Flags) -> int:
         raise UsageError(f"--age {flags.age:g} is not an age in years")
     left, right = (None if path == "-" else Path(path) for path in (flags.left, flags.right))
     check_out(flags.out)
-    model = load(flags.bundle)
+    model = open_model(flags.bundle, flags.engine)
     result = read_visit(model, Request(left, right, flags.age, flags.sex, flags.visit))
     save(result, flags.out)
     for text in result.reading.warnings:
@@ -91,7 +93,9 @@ def _many(flags: Flags, table: Path) -> int:
     if flags.workers < 0:
         raise UsageError(f"--workers {flags.workers}: give at least 1, or 0 for one per processor core")
     rows = read_pairs(table)
-    tally = read_table(rows, Plan(flags.bundle, flags.out, flags.reports, flags.workers, flags.fresh), track)
+    tally = read_table(
+        rows, Plan(flags.bundle, flags.out, flags.reports, flags.workers, flags.fresh, flags.engine), track
+    )
     for reason in tally.reasons:
         warn(reason)
     path = flags.out / TABLE

@@ -7,7 +7,7 @@ map that reaches none of them has none.
 from __future__ import annotations
 
 import numpy as np
-from matplotlib.figure import Figure
+from contourpy import LineType, contour_generator
 from numpy.typing import NDArray
 
 from eyeground.explain.paint import smooth
@@ -45,7 +45,7 @@ def contour(
     if placed.max() <= level or placed.min() >= level:
         return []
     at = (np.arange(_DRAWN) + 0.5) / _DRAWN
-    lines = Figure().subplots().contour(at, at, placed, levels=[level]).allsegs[0]
+    lines = contour_generator(at, at, placed, line_type=LineType.Separate).lines(level)
     return [np.asarray(line, np.float64) for line in lines if len(line) > 1]
 
 

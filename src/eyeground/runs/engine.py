@@ -36,6 +36,13 @@ class Reader(Protocol):
         ...
 
 
+def bundle_folder(asked: Path | None) -> Path:
+    """The bundle asked for, or the model in the box. Raises `UsageError` when there is none in it."""
+    if asked is None and not (BOX / "manifest.json").is_file():
+        raise UsageError("this eyeground has no model in the box; give one with --bundle FOLDER")
+    return asked or BOX
+
+
 def open_model(
     folder: Path | None = None, engine: Engine = "auto", place: Place | None = None, threads: int = 0
 ) -> Reader:
@@ -52,9 +59,7 @@ def open_model(
         UsageError: no model in the box, or an engine that is not there.
         BundleError: the bundle is incomplete, altered or newer.
     """
-    if folder is None and not (BOX / "manifest.json").is_file():
-        raise UsageError("this eyeground has no model in the box; give one with --bundle FOLDER")
-    folder = folder or BOX
+    folder = bundle_folder(folder)
     bundle = load_bundle(folder)
     gpu = place is not None and place.accelerator == "cuda"
     if engine == "onnx" and gpu:
