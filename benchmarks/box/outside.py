@@ -26,7 +26,6 @@ from numpy.typing import NDArray
 from benchmarks import record
 from benchmarks.box.outside_page import write_page
 from eyeground.cohorts import read_cohort
-from eyeground.errors import ImageError
 from eyeground.images.cache import CacheEntry, prepare_all
 from eyeground.images.decode import Decoded, decode_bytes, read_bytes
 from eyeground.images.field import find_field
@@ -37,6 +36,7 @@ from eyeground.metrics.patient_means import patient_mean
 from eyeground.metrics.proportions import share_interval
 from eyeground.records import Cohort, Visit
 from eyeground.runs.engine import Reader, open_model
+from eyeground.runs.place import cache_folder
 
 Array = NDArray[np.float64]
 Pixels = NDArray[np.uint8]
@@ -138,17 +138,14 @@ def run(reader: Reader, data: Path, variants: Sequence[str]) -> dict[str, Any]:
 
 def prepared(cohort: Cohort, preprocessing: Preprocessing) -> tuple[list[Visit], list[Entries], int]:
     """The visits with a readable photograph, their eyes (left, right), and how many files could not be read."""
-    visits, pairs, failed = [], [], 0
-    for visit in cohort.with_images():
-        eyes: list[CacheEntry | None] = []
-        for eye in visit.eyes:
-            made = prepare_all([eye.path], preprocessing)[0] if eye is not None and eye.path is not None else None
-            failed += isinstance(made, ImageError)
-            eyes.append(made if isinstance(made, CacheEntry) else None)
-        if any(eyes):
-            visits.append(visit)
-            pairs.append((eyes[0], eyes[1]))
-    return visits, pairs, failed
+    there = cohort.with_images()
+    paths = [[eye.path if eye is not None else None for eye in visit.eyes] for visit in there]
+    every = [path for pair in paths for path in pair if path is not None]
+    made = dict(zip(every, prepare_all(every, preprocessing, cache_folder()), strict=True))
+    entries = {path: one for path, one in made.items() if isinstance(one, CacheEntry)}
+    found = [(v, (entries.get(a or Path()), entries.get(b or Path()))) for v, (a, b) in zip(there, paths, strict=True)]
+    kept = [(visit, pair) for visit, pair in found if any(pair)]
+    return [visit for visit, _ in kept], [pair for _, pair in kept], len(made) - len(entries)
 
 
 def changed(entries: Sequence[Entries], name: str, preprocessing: Preprocessing) -> list[Entries]:
