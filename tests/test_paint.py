@@ -114,7 +114,8 @@ def test_the_heatmap_lands_on_the_original_pixels():
 def test_overlay_png_covers_the_crop_and_agrees_with_the_drawing():
     geometry = Geometry(width=300, height=200, x=50.0, y=0.0, side=200.0, size=64)
     values = made_evidence()[1]
-    overlay = np.asarray(Image.open(io.BytesIO(paint.overlay_png(values, geometry, 1024))))
+    overlay = np.asarray(Image.open(io.BytesIO(paint.overlay_png(values, geometry, 1024))).convert("RGBA"))
+    assert (overlay == paint.paint(paint.smooth(values, 200, 200))).all()
     assert overlay.shape == (200, 200, 4)
     pixels = np.random.default_rng(0).integers(0, 255, (200, 300, 3)).astype(np.uint8)
     laid = pixels.copy()

@@ -109,7 +109,7 @@ def test_maps_are_there_without_a_script_and_only_heat_where_there_is_evidence()
     assert len(heats) == 16
     for heat in heats:
         picture = Image.open(io.BytesIO(base64.b64decode(str(heat["src"]).split(",")[1])))
-        warm = np.asarray(picture)[..., 3].any()
+        warm = np.asarray(picture.convert("RGBA"))[..., 3].any()
         assert warm == (heat["alt"] == heats[1]["alt"])
         assert ("nothing to colour" in str(heat["alt"])) != warm
     assert "Evidence for Diabetic retinopathy, right eye" in str(heats[1]["alt"])

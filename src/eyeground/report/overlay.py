@@ -37,7 +37,7 @@ def heat(index: int, finding: Finding, eye: EyeReading, values: NDArray[np.float
     scale, shift = reading.evidence_scale, eye.map_shift or (0.0, 0.0)
     first = contours.levels(scale)[0]
     side = min(256, 32 * max(values.shape))
-    colours = paint.paint(paint.smooth(values, side, side, shift), scale)
+    painted = paint.painted_png(paint.smooth(values, side, side, shift), scale)
     probability = finding.eye_probability[0 if eye.side == "left" else 1]
     strength = words.strength(values, reading.map_unit, first)
     scored = "" if probability is None else f" {words.percent(probability)}"
@@ -46,7 +46,7 @@ def heat(index: int, finding: Finding, eye: EyeReading, values: NDArray[np.float
     red, green, blue, alpha = paint.paint(np.array([[peak]]), scale)[0, 0].tolist()
     return Heat(
         index,
-        templates.picture("png", paint.png(colours)),
+        templates.picture("png", painted),
         f"Evidence for {finding.name}, {eye.side} eye: {strength}",
         f"This eye{scored}: {strength}",
         Markup(contours.svg(values, scale, shift, f"of-{index}")),
