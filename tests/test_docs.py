@@ -2,7 +2,7 @@
 
 In `docs/tour.md` every Python block runs, in other pages those fenced as ```python run; the blocks of a page share one
 namespace and one temporary folder, and a ```text block right after one is its output. A block fenced with `file=NAME`
-is written to NAME first. `docs/bundle.md` goes on in the folder where the tour ended. Decimal fractions may differ a
+is written to NAME first. `docs/bundle.md` and `docs/export.md` go on in the folder where the tour ended. Decimal fractions may differ a
 little, everything else is compared as it stands.
 
 `python tests/test_docs.py docs/tour.md` writes the outputs anew.
@@ -27,7 +27,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 TOUR = ROOT / "docs" / "tour.md"
-AFTER_TOUR = (ROOT / "docs" / "bundle.md",)
+AFTER_TOUR = (ROOT / "docs" / "bundle.md", ROOT / "docs" / "export.md")
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
 FENCE = re.compile(r"^```(.*?)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FRACTION = re.compile(r"(-?\d+\.\d+)")

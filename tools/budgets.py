@@ -35,7 +35,8 @@ FLOORS = {
 LIGHT = (
     *("errors", "vocabulary", "records", "readings", "progress", "files", "settings"),
     *("cohorts", "images", "splits", "protocols", "leaks", "same_eye", "metrics", "phantom"),
-    *("explain.paint", "report", "runs.bundle"),
+    *("explain.paint", "explain.contours", "report", "runs.bundle"),
+    *("cli.read", "cli.evaluate", "cli.submit", "cli.calibrate", "cli.operating_point"),
     *("cli.main", "cli.console", "cli.tables", "cli.cohort_options", "cli.cohort_check"),
     *("cli.cohort_describe", "cli.cohort_duplicates"),
     *("cli.cohort_split", "cli.protocol_list", "cli.protocol_show", "cli.protocol_check", "cli.score", "cli.compare"),

@@ -24,9 +24,12 @@ CORE = (
     "rich",
     "matplotlib",
     "jinja2",
+    "safetensors",
     "tomli-w",
+    "onnxruntime",
+    "contourpy",
 )
-TRAIN = ("torch", "torchvision", "timm", "lightning", "safetensors")
+TRAIN = ("torch", "torchvision", "timm", "lightning", "onnx", "onnxscript")
 
 
 @dataclass(frozen=True)
@@ -64,10 +67,10 @@ def examine() -> dict[str, Any]:
     }
     if all(train.values()):
         facts["device"] = _device()
-        facts["can"] = "train, evaluate, submit, read, score, cohort"
+        facts["can"] = "train, export, evaluate, submit, read, score, cohort"
     else:
-        facts["device"] = "unknown without torch"
-        facts["can"] = "score, cohort; for train, evaluate, submit and read: pip install 'eyeground[train]'"
+        facts["device"] = "the processor, by ONNX Runtime"
+        facts["can"] = "read, evaluate, submit, score, cohort; for train and export: pip install 'eyeground[train]'"
     return facts
 
 

@@ -35,6 +35,7 @@ from eyeground.runs.place import Place
 from eyeground.runs.predictions import Predictions
 
 OPSET = 18
+OUTPUTS = ("visit_logits", "eye_logits", "evidence")
 TOLERANCE = 1e-4
 """Largest difference from torch: absolute, or as a part of a value over 1."""
 
@@ -63,10 +64,14 @@ class _Graph(nn.Module):
         self.network, self.labels = network, labels
 
     def forward(self, fundus: Tensor, seen: Tensor) -> tuple[Tensor, ...]:
+        output = self.network(self.batch(fundus, seen))
+        return tuple(value for name in OUTPUTS if (value := getattr(output, name)) is not None)
+
+    def batch(self, fundus: Tensor, seen: Tensor) -> Batch:
+        """The visits without labels."""
         none = fundus.new_zeros(fundus.shape[0], self.labels)
-        eyes = none[:, None].expand(-1, 2, -1)
-        output = self.network(Batch(fundus, seen, none, none > 0, eyes, eyes > 0, ()))
-        return tuple(one for one in output[:3] if one is not None)
+        eyes = fundus.new_zeros(fundus.shape[0], 2, self.labels)
+        return Batch(fundus, seen, none, none > 0, eyes, eyes > 0, ())
 
 
 def export(source: Path, out: Path, eyes: Callable[[Preprocessing], Sequence[Eyes]], half: bool = False) -> Exported:
@@ -96,7 +101,7 @@ def export(source: Path, out: Path, eyes: Callable[[Preprocessing], Sequence[Eye
             _halve(place / "weights.safetensors")
             model.network.load_state_dict(load_file(str(place / "weights.safetensors")))
         expected = model.predict(visits, pairs, evidence=True)
-        write_graph(model, place / GRAPH)
+        write_graph(model.network, len(bundle.vocabulary), model.recipe.size, place / GRAPH)
         record = _record(model, sha256_of(place / "weights.safetensors"))
         write_json(place / GRAPH_RECORD, record.to_dict())
         reader = onnx_model.load(replace(bundle, folder=place))
@@ -111,44 +116,47 @@ def export(source: Path, out: Path, eyes: Callable[[Preprocessing], Sequence[Eye
     return Exported(worst, len(pairs), changed, *sizes)
 
 
-def write_graph(model: Model, path: Path) -> None:
-    """Writes the network as a graph whose weights lie in weights.safetensors beside it.
+def write_graph(network: nn.Module, labels: int, size: int, path: Path) -> None:
+    """Writes a method's network, in eval mode, as a graph whose weights lie in weights.safetensors beside it.
+
+    Args:
+        labels, size: number of labels C, and side S of the pictures in pixels.
 
     Raises:
         UsageError: see `export`.
     """
     try:
         import onnx
-        import onnxscript  # noqa: F401
+        from onnxscript import optimizer
     except ModuleNotFoundError as error:
         raise UsageError(f"export needs {error.name}: pip install 'eyeground[train]'") from error
-    labels, size = len(model.bundle.vocabulary), model.recipe.size
-    network = _Graph(model.network, labels).eval()
-    fundus = torch.rand(2, 2, 3, size, size)
-    seen = torch.tensor([[True, True], [True, False]])
+    graph = _Graph(network, labels).eval()
+    given = (torch.rand(2, 2, 3, size, size), torch.tensor([[True, True], [True, False]]))
     with torch.inference_mode():
-        output = model.network(_batch(fundus, seen, labels))
-    names = [name for name in ("visit_logits", "eye_logits", "evidence") if getattr(output, name) is not None]
+        output = network(graph.batch(*given))
+    names = [name for name in OUTPUTS if getattr(output, name) is not None]
     visits = torch.export.Dim("visits")
     try:
         with _quietly(), torch.no_grad():
             program = torch.onnx.export(
-                network,
-                (fundus, seen),
+                graph,
+                given,
                 dynamo=True,
                 input_names=["fundus", "seen"],
                 output_names=names,
                 dynamic_shapes=({0: visits}, {0: visits}),
                 opset_version=OPSET,
+                optimize=False,  # it would multiply batch normalisation into the weights
                 verbose=False,
             )
+            assert program is not None
+            optimizer.fold_constants_ir(program.model)
+            optimizer.remove_unused_nodes(program.model)
     except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:
-        method = model.bundle.config["method"]["name"]
         reason = str(error).strip().splitlines()[0]
-        raise UsageError(f"method {method} can't be exported as it is configured: {reason}") from error
-    assert program is not None
-    graph = share_weights(program.model_proto, path.parent / "weights.safetensors", prefix="network.")
-    onnx.save_model(graph, str(path))
+        raise UsageError(f"{type(network).__name__} can't be exported as it is configured: {reason}") from error
+    shared = share_weights(program.model_proto, path.parent / "weights.safetensors", prefix="network.")
+    onnx.save_model(shared, str(path))
 
 
 def one_eyed_too(pairs: Sequence[Eyes]) -> list[Eyes]:
@@ -165,12 +173,6 @@ def one_eyed_too(pairs: Sequence[Eyes]) -> list[Eyes]:
 
 def _visit(name: str, labels: int) -> Visit:
     return Visit(name, name, (None, None), (None,) * labels)
-
-
-def _batch(fundus: Tensor, seen: Tensor, labels: int) -> Batch:
-    none = torch.zeros(len(fundus), labels)
-    eyes = torch.zeros(len(fundus), 2, labels)
-    return Batch(fundus, seen, none, none > 0, eyes, eyes > 0, ())
 
 
 def _record(model: Model, weights: str) -> Record:
