@@ -103,7 +103,12 @@ def cut(picture: NDArray[np.uint8], box: tuple[float, float, float, float] | Non
 
 def keypoints(path: Path) -> Keypoints:
     """Keypoints of the vessels within the field. Raises `ImageError` when the file can't be decoded."""
-    green = np.ascontiguousarray(decode(path, SIZE).pixels[:, :, 1])
+    return keypoints_of(decode(path, SIZE).pixels)
+
+
+def keypoints_of(pixels: NDArray[np.uint8]) -> Keypoints:
+    """Keypoints of the vessels within the field of a photograph uint8 (H, W, 3) RGB."""
+    green = np.ascontiguousarray(pixels[:, :, 1])
     scale = max(min(green.shape) // SIZE, 1)
     size = (green.shape[1] // scale, green.shape[0] // scale)
     green = np.asarray(cv2.resize(green, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)

@@ -48,6 +48,8 @@ class Flags:
     """With --table: processes that read; 0 takes one per processor core."""
     fresh: bool = False
     """With --table: remove what an earlier call has read into OUT, and start over."""
+    no_fundus_check: bool = False
+    """Read a photograph that does not look like a fundus too; the reading says so."""
     json: bool = False
     """Print the reading (with --table: the counts) as one JSON object and nothing else."""
 
@@ -68,7 +70,7 @@ def _one(flags: Flags) -> int:
     left, right = (None if path == "-" else Path(path) for path in (flags.left, flags.right))
     check_out(flags.out)
     model = open_model(flags.bundle, flags.engine)
-    result = read_visit(model, Request(left, right, flags.age, flags.sex, flags.visit))
+    result = read_visit(model, Request(left, right, flags.age, flags.sex, flags.visit, not flags.no_fundus_check))
     save(result, flags.out)
     for text in result.reading.warnings:
         warn(text)

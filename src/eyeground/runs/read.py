@@ -20,6 +20,7 @@ from eyeground.readings import Answer, Certainty, EyeReading, Finding, ModelReco
 from eyeground.records import SIDES, Eye, Side, Visit
 from eyeground.report import page
 from eyeground.runs.engine import Reader
+from eyeground.runs.gate import pass_gate
 from eyeground.runs.predictions import Predictions
 
 PICTURE = 512
@@ -37,6 +38,8 @@ class Request:
     age: float | None = None
     sex: Literal["F", "M"] | None = None
     visit: str | None = None
+    fundus_check: bool = True
+    """Whether a photograph that does not look like a fundus is refused; else it is read, with a warning."""
 
 
 @dataclass(frozen=True)
@@ -158,13 +161,8 @@ def _eyes(
             )
     if pair == [None, None]:
         raise DataError(f"no eye can be read: {'; '.join(reasons)}")
-    warnings = []
-    if all(pair) and pair[0].sha256 == pair[1].sha256:  # type: ignore[union-attr]
-        warnings.append("Both eyes were given the same photograph: one of them is not what it says.")
-    for eye in eyes:
-        if eye.status == "unreadable":
-            warnings.append(f"The {eye.side} eye could not be read; the answer rests on the other eye alone.")
-    return pair, eyes, warnings
+    passed = pass_gate(pair, eyes, preprocessing, request.fundus_check)
+    return passed.pair, passed.eyes, passed.warnings
 
 
 def _without_path(text: str, path: Path) -> str:
