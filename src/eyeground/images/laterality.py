@@ -74,7 +74,7 @@ def fitted() -> Laterality:
 
 
 def small(pixels: NDArray[np.uint8]) -> Floats:
-    """What the network sees, float32 (2, SIZE, SIZE): red and green of the lit part at mean 0, deviation 1, within 3."""
+    """What the network sees, float32 (2, SIZE, SIZE): red and green of the lit part, standardised, within 3."""
     picture = np.asarray(cv2.resize(pixels, (SIZE, SIZE), interpolation=cv2.INTER_AREA), dtype=np.float32)
     lit = np.asarray(picture.max(2) > DARK)
     out = np.zeros((2, SIZE, SIZE), np.float32)
