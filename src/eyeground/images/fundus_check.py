@@ -1,7 +1,8 @@
 """Is this a colour fundus photograph of the posterior pole? Asked before a model reads it.
 
 Features of form, colour and texture are measured on the view, and three rules ask of them, any of which refuses:
-whether they are grey,how far they lie from those of fundus photographs (Mahalanobis' distance on their main axes, plus what the axes leave
+whether they are grey,
+how far they lie from those of fundus photographs (Mahalanobis' distance on their main axes, plus what the axes leave
 over, as in probabilistic PCA, Tipping & Bishop 1999), and whether they are on the side of made pictures (a network of
 one hidden layer, fitted against random drawings and photographs made impossible). Limits come from validation
 photographs alone. `benchmarks/box/fit_gate.py` fits it on training photographs; `docs/gate.md` has its figures.
@@ -137,12 +138,12 @@ def _texture(picture: Floats, inner: NDArray[np.bool_]) -> Floats:
         inside = np.asarray(mask, bool) if mask.any() else np.ones_like(mask, bool)
         values += _of_band((picture - smooth)[inside] / light)
         picture = below
-        mask = np.ascontiguousarray(mask[::2, ::2] & mask[1::2, 1::2] & mask[::2, 1::2] & mask[1::2, ::2])
+        mask = np.ascontiguousarray(mask[::2, ::2] & mask[1::2, 1::2] & mask[::2, 1::2] & mask[1::2, ::2])  # type: ignore[operator]
     return np.array(values, np.float32)
 
 
 def _of_band(band: Floats) -> list[float]:
-    """Of a band's pixels (n, 3): log spread of red and green, skewness and kurtosis of green, its correlation with red."""
+    """Of a band (n, 3): log spread of red and green, skewness and kurtosis of green, its correlation with red."""
     centred = band - band.mean(0)
     covariance = centred.T @ centred / len(band)
     spread = np.sqrt(np.diag(covariance)) + 1e-3

@@ -46,7 +46,7 @@ def pass_gate(
         DataError: no eye is left.
     """
     pair, eyes, warnings = list(pair), list(eyes), []
-    views: list[NDArray[np.uint8] | None] = [entry and _view(entry, preprocessing) for entry in pair]
+    views: list[NDArray[np.uint8] | None] = [None if entry is None else _view(entry, preprocessing) for entry in pair]
     for row, (side, view) in enumerate(zip(SIDES, views, strict=True)):
         verdict = None if view is None else fundus_check.fitted().judge(view)
         if verdict is None or verdict.fundus:
