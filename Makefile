@@ -4,10 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 EYEGROUND := $(BIN)/eyeground
 
-.PHONY: help setup demo test check format bench lock clean
+.PHONY: help setup demo demo-train test check format bench lock clean
 
 help:
-	@echo "make demo    set up, train a small model on made eyes, read one pair, say where to look"
+	@echo "make demo    set up, read made eyes with the model in the box, say where to look"
+	@echo "make demo-train   train, judge and explain a small model on made eyes: ten minutes"
 	@echo "make test    set up, run the tests"
 	@echo "make check   format, lint, types, floors and budgets"
 	@echo "make bench   benchmarks beside their peers; results under benchmarks/results/"
@@ -43,9 +44,12 @@ bench: setup
 demo: setup
 	$(BIN)/python tools/demo.py
 
+demo-train: setup
+	$(BIN)/python tools/demo_train.py
+
 lock:
 	$(BIN)/uv pip compile --universal --python-version 3.11 --extra train --extra track --extra dev \
 	  --generate-hashes --no-emit-index-url --no-header --output-file requirements.lock pyproject.toml
 
 clean:
-	rm -rf $(VENV) build dist demo-out .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist demo-out demo-train-out .pytest_cache .mypy_cache .ruff_cache

@@ -1,7 +1,8 @@
-"""`make demo`: the main job on made eyes, every step as the command a user would type. Nothing is downloaded."""
+"""`make demo`: two photographs read by the model in the box, and a table of many. Nothing is downloaded."""
 
 from __future__ import annotations
 
+import csv
 import json
 import shlex
 import subprocess
@@ -9,13 +10,10 @@ import sys
 import time
 from pathlib import Path
 
-from eyeground.files import write_json
-from eyeground.phantom.cohort import VERSION
-
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "demo-out"
-COHORT, RUN, READING = OUT / "phantom", OUT / "run", OUT / "reading"
-PATIENTS, PHOTOGRAPH, SIZE = 400, 256, 128
+EYES, READING, READINGS = OUT / "eyes", OUT / "reading", OUT / "readings"
+PATIENTS, SIZE = 8, 768
 
 
 def eyeground(*words: str | Path) -> None:
@@ -28,82 +26,39 @@ def eyeground(*words: str | Path) -> None:
 
 
 def main() -> None:
-    """Makes a cohort, splits it, trains, judges on unseen patients and reads one of them."""
+    """Makes eyes, reads one pair with a report, then all of them into a table."""
     started = time.perf_counter()
-    _start()
-    print("eyeground demo: made eyes, a small model, one report. A few minutes on two cores.", flush=True)
-    made = ("--layout", "odir", "--root", COHORT)
-    paint = ("--patients", str(PATIENTS), "--size", str(PHOTOGRAPH), "--difficulty", "0.2", "--workers", "2", "--sheet")
-    eyeground("phantom", *paint, "--out", COHORT)
-    eyeground("cohort", "check", *made)
-    split = ("--split", OUT / "split.json")
-    eyeground("cohort", "split", *made, "--folds", "1", "--test-share", "0.25", "--out", OUT / "split.json")
-    small = ("--trunk", "resnet10t", "--trunk-weights", "none", "--stages", "8", "16", "32")
-    quick = ("--size", str(SIZE), "--epochs", "20", "--lr", "0.003", "--ema", "0.98", "--mirrored")
-    eyeground("train", *made, *split, *small, *quick, "--cache", OUT / "cache", "--out", RUN)
-    bundle = ("--bundle", RUN / "bundle")
-    unseen = (*bundle, *made, *split, "--part", "test", "--cache", OUT / "cache")
-    eyeground("evaluate", *unseen, "--out", OUT / "evaluation")
-    eyeground("localise", *unseen, "--out", OUT / "localisation")
-    patient = _interesting()
-    images = COHORT / "ODIR-5K_Training_Images"
-    eyeground("read", images / f"{patient}_left.jpg", images / f"{patient}_right.jpg", *bundle, "--out", READING)
-    print(
-        f"\nDone in {time.perf_counter() - started:.0f} s. {_verdict()}\n\n"
-        f"{_places()}\n\n"
-        "Next, with photographs of your own: docs/cohorts.md says how to lay them out (a cohort.csv is enough), then\n"
-        "  .venv/bin/eyeground cohort check --layout folder --root YOUR_FOLDER\n"
-        "and the commands above with your folder. These eyes are made by a program; a model trained on them knows\n"
-        "nothing about real ones."
-    )
-
-
-def _verdict() -> str:
-    """What was measured on the unseen patients."""
-    judged = json.loads((OUT / "evaluation" / "evaluation.json").read_text())
-    pointed = json.loads((OUT / "localisation" / "localisation.json").read_text())["maps"][0]["pointing"]["local"]
-    return (
-        f"On {judged['n']} patients it had never seen: macro AUC {judged['macro_auc']:.3f}, "
-        f"official final {judged['final']:.3f}.\n"
-        f"Of {pointed['n']} true findings that have a place, {pointed['hits']} ({pointed['hit_rate']:.0%}) "
-        f"have the peak of their heatmap on the lesion\n"
-        f"or within 3 % of the field beside it; of random points {pointed['chance']:.0%} would."
-    )
-
-
-def _places() -> str:
-    """Where to look, one line each."""
+    print("eyeground demo: made eyes, read by the model in the box. A minute on two cores.", flush=True)
+    eyeground("phantom", "--patients", str(PATIENTS), "--size", str(SIZE), "--out", EYES)
+    images = EYES / "ODIR-5K_Training_Images"
+    ill = _ill()
+    eyeground("read", images / f"{ill}_left.jpg", images / f"{ill}_right.jpg", "--out", READING)
+    with (OUT / "pairs.csv").open("w", newline="", encoding="utf-8") as stream:
+        table = csv.writer(stream)
+        table.writerow(("visit", "left", "right"))
+        for number in range(1, PATIENTS + 1):
+            table.writerow((number, *(images.relative_to(OUT) / f"{number}_{side}.jpg" for side in ("left", "right"))))
+    eyeground("read", "--table", OUT / "pairs.csv", "--out", READINGS)
     places = {
-        READING / "report.html": "one patient's report, open it in a browser",
-        READING / "heatmaps": "evidence drawn on the photographs",
-        OUT / "localisation" / "pointing.png": "where the peaks fall, and the true lesions",
-        OUT / "evaluation" / "report.html": "the judgement on all test patients, with its plots",
-        COHORT / "sheet.png": "the made eyes, and what is drawn in them",
+        READING / "report.html": "the report of one patient, open it in a browser",
+        READING / "heatmaps": "its evidence, drawn on the photographs",
+        READING / "reading.json": "the same for programs",
+        READINGS / "readings.csv": f"all {PATIENTS} patients, a row each",
     }
-    lines = [f"{path.relative_to(ROOT)!s:<38} {text}" for path, text in places.items()]
-    return "Look at   " + "\n          ".join(lines)
+    lines = [f"{path.relative_to(ROOT)!s:<30} {text}" for path, text in places.items()]
+    print(
+        f"\nDone in {time.perf_counter() - started:.0f} s.\n\nLook at   " + "\n          ".join(lines) + "\n\n"
+        "These eyes are made by a program, and the model learned from real ones: what it says of them shows how a\n"
+        "reading looks, not how good it is (docs/box.md has that). With photographs of your own:\n"
+        "  .venv/bin/eyeground read LEFT.jpg RIGHT.jpg\n"
+        "`make demo-train` trains, judges and explains a small model of its own in about ten minutes."
+    )
 
 
-def _start() -> None:
-    """Makes sure that what an earlier call left is of this demo; an interrupted call goes on where it stopped."""
-    wanted = {"phantom": VERSION, "patients": PATIENTS, "photograph": PHOTOGRAPH, "size": SIZE}
-    note = OUT / "demo.json"
-    if OUT.exists() and (not note.is_file() or json.loads(note.read_text()) != wanted):
-        sys.exit(
-            f"{OUT.name} is from another version of the demo: remove it (rm -r {OUT.name}) and call make demo again"
-        )
-    write_json(note, wanted)
-
-
-def _interesting() -> str:
-    """The first test patient with diabetic retinopathy alone, what most screening looks for."""
-    from eyeground.cohorts import read_cohort
-    from eyeground.splits import Split
-
-    test = set(Split.load(OUT / "split.json").folds[0].test)
-    cohort = read_cohort("odir", COHORT)
-    alone = tuple(int(code == "D") for code in cohort.vocabulary.codes)
-    return next(visit.id for visit in cohort.visits if visit.id in test and visit.labels == alone)
+def _ill() -> int:
+    """The first patient with diabetic retinopathy alone, what most screening looks for."""
+    patients = json.loads((EYES / "truth.json").read_text(encoding="utf-8"))["patients"]
+    return next(int(one["id"]) for one in patients if one["labels"] == ["D"])
 
 
 if __name__ == "__main__":
