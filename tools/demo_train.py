@@ -90,7 +90,7 @@ def _start() -> None:
     note = OUT / "demo.json"
     if OUT.exists() and (not note.is_file() or json.loads(note.read_text()) != wanted):
         sys.exit(
-            f"{OUT.name} is from another version of the demo: remove it (rm -r {OUT.name}) and call make demo-train again"
+            f"{OUT.name} is from another version of the demo: remove it (rm -r {OUT.name}), then make demo-train again"
         )
     write_json(note, wanted)
 
