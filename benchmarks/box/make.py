@@ -2,11 +2,11 @@
 
     python -m benchmarks.box.make --root ODIR_FOLDER --trunk-weights mobilenetv2_100.safetensors --ship
 
-1. the baselines' split, and two networks as `benchmarks.odir_pair` (256 px) and `odir_pair_seeds` (192 px, seed 2) train
-   them: their commands are the same, so runs that are there are taken;
+1. the baselines' split, and two networks as `benchmarks.odir_pair` (256 px) and `odir_pair_seeds` (192 px, seed 2)
+   train them: their commands are the same, so runs that are there are taken;
 2. each goes on at 288 px, with the eyes' keywords taught beside the labels and other cameras' sharpness drawn;
 3. `combine` makes their mean one bundle; calibration, thresholds and label sets are those of the mean on the validation
-   part; `export --half` gives it 16-bit weights and the graph for ONNX Runtime;
+   part; `export --half` gives it 16-bit weights and the graph for ONNX Runtime, `calibrate` chooses again with these;
 4. the test part is judged, with and without visits of one eye, and compared with the baseline on the same patients;
 5. with --ship the bundle goes to src/eyeground/box, with its card and terms, and a split without the small pictures of
    photographs that the audit for near copies needs.
@@ -52,10 +52,11 @@ def main() -> None:
     if not split.is_file():
         eyeground(commands, "cohort", "split", *cohort, *odir_pair.SPLIT_FLAGS, "--out", str(split))
     members = _members(commands, out, cohort, arguments.trunk_weights)
-    joint, box = out / "box" / "joint", out / "box" / "bundle"
+    joint, half, box = (out / "box" / name for name in ("joint", "half", "bundle"))
     bundles = [str(run / "bundle") for run in members]
     eyeground(commands, "combine", "--bundles", *bundles, *cohort, "--out", str(joint))
-    eyeground(commands, "export", "--bundle", str(joint), "--half", *cohort, "--out", str(box))
+    eyeground(commands, "export", "--bundle", str(joint), "--half", *cohort, "--out", str(half))
+    eyeground(commands, "calibrate", "--bundle", str(half), *cohort, "--out", str(box))
     judged = {}
     for name, more in (("both eyes", ("--both-eyes",)), ("all visits", ())):
         place = out / "box" / f"judged-{name.replace(' ', '-')}"
