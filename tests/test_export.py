@@ -113,7 +113,6 @@ def test_judging_needs_no_torch(made: Made, exported: Path, tmp_path: Path) -> N
         ["evaluate", *bundle, *cohort, *judge, "--out", str(tmp_path / "judged")],
         ["submit", *bundle, "--images", str(made.images), "--out", sheet, "--cache", str(tmp_path / "cache")],
         ["calibrate", *bundle, *cohort, "--draws", "10", "--out", str(tmp_path / "calibrated")],
-        ["operating-point", *bundle, *cohort, "--at", "sensitivity=0.5", "--out", str(tmp_path / "screening")],
         ["cohort", "check", *cohort],
         ["card", "--bundle", str(exported), "--out", str(tmp_path / "card")],
         ["protocol", "list"],
@@ -125,7 +124,6 @@ def test_judging_needs_no_torch(made: Made, exported: Path, tmp_path: Path) -> N
     assert close(one["calibrated"], two["calibrated"])
     kept = load_bundle(tmp_path / "calibrated")
     assert kept.has_graph, "what keeps the weights keeps the graph"
-    assert load_bundle(tmp_path / "screening").has_graph
 
 
 @pytest.mark.parametrize("laterality", ["swap", "canonical", "keep"])

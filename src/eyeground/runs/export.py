@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from eyeground import __version__
@@ -203,7 +203,7 @@ def _halve(path: Path) -> None:
             weights[name] = value.half()
             if not torch.isfinite(weights[name]).all():
                 raise DataError(f"--half: {name} has weights over 65504; leave --half out")
-    save_file(weights, str(path), {"eyeground_version": __version__, "stored": "matrices as float16"})
+    path.write_bytes(save(weights, {"eyeground_version": __version__, "stored": "matrices as float16"}))
 
 
 def _compare(found: Predictions, expected: Predictions, what: str) -> float:

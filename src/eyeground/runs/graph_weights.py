@@ -30,6 +30,9 @@ def share_weights(graph: Any, weights: Path, prefix: str = "") -> Any:
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
+    for part in (*graph.graph.node, *graph.graph.value_info):  # where in whose source it came from
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
     table, begin = _header(weights)
     data = np.memmap(weights, np.uint8, "r")
     casts = []

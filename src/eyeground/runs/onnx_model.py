@@ -19,6 +19,7 @@ from typing import Any, Literal
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state as runtime
 
 from eyeground.errors import BundleError
 from eyeground.images.cache import CacheEntry
@@ -29,6 +30,11 @@ from eyeground.runs.predictions import Array, Predictions, Raw, answer, gather
 from eyeground.settings import fill, plain
 
 FORMAT = 1
+REFUSALS = (
+    *(runtime.Fail, runtime.InvalidArgument, runtime.InvalidGraph, runtime.InvalidProtobuf, runtime.NoModel),
+    *(runtime.NoSuchFile, runtime.NotImplemented, runtime.RuntimeException, RuntimeError, ValueError),
+)
+"""What ONNX Runtime raises for a graph that it can't run."""
 AT_ONCE = 4
 """Visits in one run of the graph, at most: more are not faster on a CPU and need more memory."""
 
@@ -122,7 +128,7 @@ def load(bundle: Bundle, threads: int = 0) -> OnnxModel:
     graph = bundle.folder / GRAPH
     try:
         session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
-    except (RuntimeError, ValueError, NotImplementedError) as error:
+    except REFUSALS as error:
         reason = str(error).splitlines()[0]
         raise BundleError(f"ONNX Runtime can't run {graph}: {reason}; run `eyeground export` again") from error
     return OnnxModel(bundle, record, session)
