@@ -20,6 +20,7 @@ from PIL import Image
 
 from conftest import Made
 from eyeground.cli.main import main, run
+from eyeground.files import digest, sha256_of
 from eyeground.readings import Reading
 from eyeground.runs.journal import Journal
 from eyeground.runs.read_pairs import read_pairs
@@ -161,7 +162,7 @@ def test_killed_and_called_again_gives_the_same_table_and_reads_nothing_twice(ma
         stream.write(b'{"row": 3, "fac')  # cut short by the kill
     (out / ".000050-V48.abcd1234").mkdir()
     (out / ".readings.csv.abcd1234").touch()
-    before = {path: path.stat().st_mtime_ns for path in out.glob("*/reading.json")}
+    before = {path: path.stat().st_mtime_ns for path in out.glob("0*/reading.json")}
     finished = lines_in(journal) - 1
     assert 10 <= finished < 60
     tally = read_table(read_pairs(pairs), Plan(made.bundle, out, workers=1))
@@ -211,12 +212,12 @@ def test_other_settings_tables_or_photographs_are_refused_unless_fresh(
         assert (out / "readings.csv").read_bytes() == kept
 
     refused("reports was false and is true", "--reports")
+    refused("fundus check was true and is false", "--no-fundus-check")
     other = tmp_path / "bundle"
     shutil.copytree(made.bundle, other)
     manifest = json.loads((other / "manifest.json").read_text())
-    del manifest["files"]["card.md"]
-    from eyeground.files import digest
-
+    (other / "card.md").write_text("another card")
+    manifest["files"]["card.md"] = sha256_of(other / "card.md")
     manifest["digest"] = digest(manifest["files"])
     (other / "manifest.json").write_text(json.dumps(manifest))
     refused("bundle digest was", "--bundle", str(other))

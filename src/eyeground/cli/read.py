@@ -95,9 +95,9 @@ def _many(flags: Flags, table: Path) -> int:
     if flags.workers < 0:
         raise UsageError(f"--workers {flags.workers}: give at least 1, or 0 for one per processor core")
     rows = read_pairs(table)
-    tally = read_table(
-        rows, Plan(flags.bundle, flags.out, flags.reports, flags.workers, flags.fresh, flags.engine), track
-    )
+    check = not flags.no_fundus_check
+    plan = Plan(flags.bundle, flags.out, flags.reports, flags.workers, flags.fresh, flags.engine, check)
+    tally = read_table(rows, plan, track)
     for reason in tally.reasons:
         warn(reason)
     path = flags.out / TABLE

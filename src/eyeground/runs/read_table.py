@@ -60,6 +60,7 @@ class Plan:
     workers: int = 0
     fresh: bool = False
     engine: Engine = "auto"
+    fundus_check: bool = True
 
 
 @dataclass
@@ -87,7 +88,7 @@ def read_table(rows: Sequence[PairRow], plan: Plan, track: Track = quiet) -> Tal
     check_folder(plan.out)
     kind = plan.engine if plan.engine != "auto" else "onnx" if bundle.has_graph else "torch"
     settings = {"bundle_digest": bundle.digest, "eyeground_version": __version__, "engine": kind}
-    settings["reports"] = plan.reports
+    settings |= {"reports": plan.reports, "fundus_check": plan.fundus_check}
     with Journal(plan.out, settings) as journal:
         if plan.fresh:
             _clear(plan.out, journal)
@@ -236,7 +237,8 @@ def _result(model: Reader, plan: Plan, row: PairRow, files: Sequence[Any]) -> Re
     gone = [side for side, path, size in zip(SIDES, row.paths, files, strict=True) if path and size is None]
     if here == [None, None]:
         raise DataError(_no_eye(gone))
-    result = read_visit(model, Request(here[0], here[1], row.age, row.sex, row.visit), draw=plan.reports)
+    request = Request(here[0], here[1], row.age, row.sex, row.visit, plan.fundus_check)
+    result = read_visit(model, request, draw=plan.reports)
     return replace(result, reading=_told(result.reading, gone, plan.reports))
 
 
