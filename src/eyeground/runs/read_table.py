@@ -87,7 +87,7 @@ def read_table(rows: Sequence[PairRow], plan: Plan, track: Track = quiet) -> Tal
     bundle = load_bundle(plan.bundle or BOX)
     check_folder(plan.out)
     kind = plan.engine if plan.engine != "auto" else "onnx" if bundle.has_graph else "torch"
-    settings = {"bundle_digest": bundle.digest, "eyeground_version": __version__, "engine": kind}
+    settings: dict[str, Any] = {"bundle_digest": bundle.digest, "eyeground_version": __version__, "engine": kind}
     settings |= {"reports": plan.reports, "fundus_check": plan.fundus_check}
     with Journal(plan.out, settings) as journal:
         if plan.fresh:
