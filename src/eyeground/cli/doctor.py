@@ -82,10 +82,12 @@ def _version(name: str) -> str | None:
 
 
 def _device() -> str:
-    import torch
+    try:
+        import torch
 
-    from eyeground.runs.machine import choose_precision
-
+        from eyeground.runs.machine import choose_precision
+    except (ImportError, OSError) as error:
+        return f"unknown: torch is installed and can't be imported ({error})"
     kind = "cuda" if torch.cuda.is_available() else "cpu"
     name = torch.cuda.get_device_name() if kind == "cuda" else f"cpu, {torch.get_num_threads()} threads"
     return f"{name}, precision {choose_precision('auto', kind)}"
