@@ -18,18 +18,18 @@ from eyeground.runs.read import Request, check_out, read_visit, save
 
 @dataclass(frozen=True)
 class Flags:
-    """Reads one visit (LEFT RIGHT) and writes OUT/reading.json, OUT/report.html and OUT/heatmaps/*.png.
+    """Reads one visit (LEFT RIGHT) and prints it; with --out writes reading.json, report.html and heatmaps/*.png there.
 
     With --table, reads every visit of a table and writes OUT/readings.csv and one folder per visit; called again after
     it was stopped, it goes on where it was.
     """
 
-    out: Path
-    """Folder of the reading, or of the table's readings."""
     left: tyro.conf.Positional[str | None] = None
     """Photograph of the left eye (OS); `-` when there is none."""
     right: tyro.conf.Positional[str | None] = None
     """Photograph of the right eye (OD); `-` when there is none."""
+    out: Path | None = None
+    """Folder of the reading, or of the table's readings; without it one reading is printed only."""
     bundle: Path | None = None
     """The trained model's folder; default the model in the box."""
     engine: Engine = "auto"
@@ -68,10 +68,13 @@ def _one(flags: Flags) -> int:
     if flags.age is not None and not 0 <= flags.age <= 130:
         raise UsageError(f"--age {flags.age:g} is not an age in years")
     left, right = (None if path == "-" else Path(path) for path in (flags.left, flags.right))
-    check_out(flags.out)
+    if flags.out:
+        check_out(flags.out)
     model = open_model(flags.bundle, flags.engine)
-    result = read_visit(model, Request(left, right, flags.age, flags.sex, flags.visit, not flags.no_fundus_check))
-    save(result, flags.out)
+    request = Request(left, right, flags.age, flags.sex, flags.visit, not flags.no_fundus_check)
+    result = read_visit(model, request, draw=flags.out is not None)
+    if flags.out:
+        save(result, flags.out)
     for text in result.reading.warnings:
         warn(text)
     if flags.json:
@@ -79,7 +82,7 @@ def _one(flags: Flags) -> int:
         return 0
     for line in terminal.lines(result.reading):
         out.print(line, markup=False)
-    note(f"{flags.out / 'report.html'} shows it")
+    note(f"{flags.out / 'report.html'} shows it" if flags.out else "--out FOLDER writes it with report and heatmaps")
     return 0
 
 
@@ -92,6 +95,8 @@ def _many(flags: Flags, table: Path) -> int:
     for name in ("age", "sex", "visit"):
         if getattr(flags, name) is not None:
             raise UsageError(f"--{name} is for one visit; with --table it is a column of the table")
+    if flags.out is None:
+        raise UsageError("--table needs --out, the folder of its readings")
     if flags.workers < 0:
         raise UsageError(f"--workers {flags.workers}: give at least 1, or 0 for one per processor core")
     rows = read_pairs(table)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,7 +56,8 @@ class Result:
 def read_visit(model: Reader, request: Request, draw: bool = True) -> Result:
     """Reads one visit; an eye that can't be read is said to be so, and the other one is read alone.
 
-    Without `draw` there are no pictures, whose decoding takes longer than the view's: for readings kept as JSON alone.
+    Without `draw` there are no pictures, whose decoding takes longer than the view's, and no names of heatmaps: for
+    readings that are kept as JSON alone.
 
     Raises:
         DataError: no eye is left.
@@ -72,8 +75,7 @@ def read_visit(model: Reader, request: Request, draw: bool = True) -> Result:
     probability = calibration.apply(found.visit_logits)[0]
     of_eyes = None if found.eye_logits is None else calibration.apply(found.eye_logits)[0]
     findings = _findings(model, found.visit_logits[0], probability, of_eyes)
-    heated = _heatmap_names(model, found.evidence is not None)
-    eyes = [_with_maps(eye, row, found, heated[eye.side]) for row, eye in enumerate(eyes)]
+    eyes = [_with_maps(eye, row, found, model.bundle.vocabulary.codes, draw) for row, eye in enumerate(eyes)]
     reading = Reading(
         eyeground_version=__version__,
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -115,14 +117,18 @@ def save(result: Result, folder: Path) -> None:
         (place / "report.html").write_text(html, encoding="utf-8")
         (place / "heatmaps").mkdir()
         codes = [finding.code for finding in result.reading.findings]
-        for eye in result.reading.eyes:
+
+        def draw(task: tuple[EyeReading, str, str]) -> None:
+            eye, code, name = task
             picture, maps = result.pictures[eye.side], result.evidence[eye.side]
-            for code, name in eye.heatmaps.items():
-                assert picture is not None and maps is not None
-                height, width = picture.shape[:2]
-                placed = smooth(maps[codes.index(code)], height, width, eye.map_shift or (0.0, 0.0))
-                heat = paint(placed, scale)
-                (place / name).write_bytes(png(blend(picture, heat, OPACITY)))
+            assert picture is not None and maps is not None
+            height, width = picture.shape[:2]
+            placed = smooth(maps[codes.index(code)], height, width, eye.map_shift or (0.0, 0.0))
+            (place / name).write_bytes(png(blend(picture, paint(placed, scale), OPACITY)))
+
+        tasks = [(eye, code, name) for eye in result.reading.eyes for code, name in eye.heatmaps.items()]
+        with ThreadPoolExecutor() as pool:  # encoding leaves Python's lock
+            list(pool.map(draw, tasks))
 
 
 def check_out(folder: Path) -> None:
@@ -225,18 +231,14 @@ def _number(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def _heatmap_names(model: Reader, there: bool) -> dict[Side, dict[str, str]]:
-    codes = model.bundle.vocabulary.codes if there else ()
-    return {side: {code: f"heatmaps/{side}_{code}.png" for code in codes} for side in SIDES}
-
-
-def _with_maps(eye: EyeReading, row: int, found: Predictions, names: dict[str, str]) -> EyeReading:
-    """The eye with its heatmaps' names, where they sit and their highest values."""
+def _with_maps(eye: EyeReading, row: int, found: Predictions, codes: Sequence[str], draw: bool) -> EyeReading:
+    """The eye with its heatmaps' names (where they are drawn), where they sit and their highest values."""
     if eye.status != "read" or found.evidence is None:
         return eye
     shift = None if found.placement.why else found.shift(row)
     highest = (float(value) for value in found.evidence[0, row].max((1, 2)))
-    return replace(eye, heatmaps=names, evidence_peak=dict(zip(names, highest, strict=True)), map_shift=shift)
+    names = {code: f"heatmaps/{eye.side}_{code}.png" for code in codes} if draw else {}
+    return replace(eye, heatmaps=names, evidence_peak=dict(zip(codes, highest, strict=True)), map_shift=shift)
 
 
 def _record(model: Reader) -> ModelRecord:

@@ -239,7 +239,7 @@ def _result(model: Reader, plan: Plan, row: PairRow, files: Sequence[Any]) -> Re
         raise DataError(_no_eye(gone))
     request = Request(here[0], here[1], row.age, row.sex, row.visit, plan.fundus_check)
     result = read_visit(model, request, draw=plan.reports)
-    return replace(result, reading=_told(result.reading, gone, plan.reports))
+    return replace(result, reading=_told(result.reading, gone))
 
 
 def _no_eye(gone: Sequence[Side]) -> str:
@@ -248,14 +248,12 @@ def _no_eye(gone: Sequence[Side]) -> str:
     return f"no eye can be read: {'; '.join(f'the {side} photograph: {GONE}' for side in gone)}"
 
 
-def _told(reading: Reading, gone: Sequence[Side], reports: bool) -> Reading:
-    """The reading with files that were listed and not there told as such, and without pictures that are not written."""
+def _told(reading: Reading, gone: Sequence[Side]) -> Reading:
+    """The reading with files that were listed and not there told as such."""
     eyes, warnings = list(reading.eyes), list(reading.warnings)
     for side in gone:
         eyes[SIDES.index(side)] = replace(eyes[SIDES.index(side)], status="unreadable", reason=GONE)
         warnings.append(f"The {side} eye's {GONE.replace('the ', '')}; the answer rests on the other eye alone.")
-    if not reports:
-        eyes = [replace(eye, heatmaps={}) for eye in eyes]
     return replace(reading, eyes=(eyes[0], eyes[1]), warnings=tuple(warnings))
 
 
