@@ -3,7 +3,7 @@
     python -m benchmarks.box.fit_gate --split SPLIT [--data ../shared/data] [--photographs FOLDER] [--parts ...]
 
 `laterality` and `check` are fitted on the split's training photographs (the check also on made pictures); the limits of
-the check are quantiles over training and validation. `refusals` and `sides` measure what lies in the package into
+the check are quantiles over training and validation. `refusals`, `untouched` and `sides` measure what lies in the package into
 `benchmarks/results/gate.json`, and `pages` makes the tables of `docs/gate.md` from it. One thread; the seeds are here.
 """
 
@@ -196,7 +196,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--cache", type=Path, default=None)
     parser.add_argument("--out", type=Path, default=PACKAGE, help="folder of the fitted files")
     parser.add_argument("--photographs", type=Path, default=None, help="folder of pictures that are no fundus")
-    parts = ("laterality", "check", "refusals", "sides", "pages")
+    parts = ("laterality", "check", "refusals", "untouched", "sides", "pages")
     parser.add_argument("--parts", nargs="+", choices=parts, default=parts)
     flags = parser.parse_args(argv)
     torch.set_num_threads(1)
@@ -208,7 +208,9 @@ def main(argv: Sequence[str]) -> int:
     if "check" in flags.parts:
         fit_check(photographs, flags.out)
     if "refusals" in flags.parts:
-        _keep({"fundus_check": gate_figures.refusals(photographs, flags.data, cache, flags.photographs)})
+        _keep({"fundus_check": gate_figures.refusals(photographs, flags.data, cache)})
+    if "untouched" in flags.parts:
+        _keep({"untouched": gate_figures.untouched(flags.photographs)})
     if "sides" in flags.parts:
         found = gate_figures.sides(photographs, flags.data, cache)
         _keep({"laterality": found, "time": gate_figures.times(photographs.part("val"))})

@@ -29,14 +29,25 @@ PAIRS = 40
 """Pairs whose way through the gate is timed."""
 
 
-def refusals(photographs: Photographs, data: Path, cache: Path, folder: Path | None) -> dict[str, Any]:
-    """What the check of `images/fundus_check.py` refuses, of photographs and of what is none.
+def untouched(folder: Path | None) -> dict[str, Any]:
+    """What is refused of kinds that took no part in choosing (`gate_fresh`), and which pictures are not.
+
+    Args:
+        folder: pictures, among them some that are no fundus photographs; None leaves these rows out.
+    """
+    return {
+        "negatives": [_refused(kind, views, None, names) for kind, names, views in gate_fresh.kinds(folder)],
+        "fundus": _refused("fundus photographs among them", gate_fresh.fundus(folder)),
+    }
+
+
+def refusals(photographs: Photographs, data: Path, cache: Path) -> dict[str, Any]:
+    """What the check of `images/fundus_check.py` refuses, of photographs and of negatives seen while choosing.
 
     Args:
         photographs: ODIR-5K's, with the split's parts.
         data: holds `tvhl`, `idrid` and `brain`.
         cache: of prepared views.
-        folder: pictures that are no fundus photographs; None leaves those rows out.
     """
     other = tvhl(data / "tvhl", cache)
     idrid = prepared(sorted((data / "idrid").glob("*/1. Original Images/**/*.jpg")), cache)[1]
@@ -47,8 +58,6 @@ def refusals(photographs: Photographs, data: Path, cache: Path, folder: Path | N
     return {
         "record": fundus_check.fitted().origin,
         "photographs": true,
-        "untouched_negatives": [_refused(kind, views, None, names) for kind, names, views in gate_fresh.kinds(folder)],
-        "untouched_fundus": _refused("fundus photographs among them", gate_fresh.fundus(folder)),
         "seen_negatives": list(_seen(data, cache)),
     }
 

@@ -19,7 +19,7 @@ def write_page(path: Path = RESULTS / "gate.json", page: Path = PAGE) -> None:
     text = page.read_text(encoding="utf-8")
     tables = {
         "photographs": refused("true photographs", check["photographs"]),
-        "untouched": refused("kinds that were never looked at", check["untouched_negatives"]),
+        "untouched": refused("kinds that were never looked at", figures["untouched"]["negatives"]),
         "seen": refused("kinds that were seen while choosing", check["seen_negatives"]),
         "sides": sides_of(sides),
         "pairs": pairs_of(sides),
