@@ -3,8 +3,9 @@
     python -m benchmarks.box.fit_gate --split SPLIT [--data ../shared/data] [--photographs FOLDER] [--parts ...]
 
 `laterality` and `check` are fitted on the split's training photographs (the check also on made pictures); the limits of
-the check are quantiles over training and validation. `refusals`, `untouched` and `sides` measure what lies in the package into
-`benchmarks/results/gate.json`, and `pages` makes the tables of `docs/gate.md` from it. One thread; the seeds are here.
+the check are quantiles over training and validation. `refusals`, `untouched` and `sides` measure what lies in the
+package into `benchmarks/results/gate.json`, and `pages` makes the tables of `docs/gate.md` from it. One thread; the
+seeds are here.
 """
 
 from __future__ import annotations

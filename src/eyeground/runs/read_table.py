@@ -18,7 +18,7 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,10 +30,10 @@ from eyeground.errors import DataError
 from eyeground.files import aside, folder_aside, write_json
 from eyeground.progress import Track, quiet
 from eyeground.readings import Reading
-from eyeground.records import SIDES, Side
+from eyeground.records import SIDES
 from eyeground.runs.bundle import Bundle, load_bundle
 from eyeground.runs.crew import Crew, Lost
-from eyeground.runs.engine import BOX, Engine, Reader, open_model
+from eyeground.runs.engine import Engine, Reader, bundle_folder, open_model
 from eyeground.runs.journal import Journal
 from eyeground.runs.read import Request, Result, read_visit, save
 from eyeground.runs.read_pairs import PairRow
@@ -41,7 +41,6 @@ from eyeground.runs.read_pairs import PairRow
 TABLE = "readings.csv"
 STATUSES = ("read", "one_eye", "refused", "failed")
 """Both eyes were read; one was; none could be, by what is wrong with the visit; none, by what went wrong here."""
-GONE = "the file is not there"
 VISIT_FOLDER = re.compile(r"\d{6,}(-.*)?")
 LEFT_OVER = re.compile(r"\.(\d{6,}.*|readings\.csv)\.\w{8}")
 """What a kill leaves: files and folders that were being written aside."""
@@ -80,11 +79,12 @@ def read_table(rows: Sequence[PairRow], plan: Plan, track: Track = quiet) -> Tal
     """Reads the visits and writes their table; called again, it goes on where it was.
 
     Raises:
+        UsageError: no model in the box.
         BundleError: the model can't be used.
         DataError: `out` holds something else or the readings of another model, other settings or other photographs,
             which the message names; another process is reading into it; no space or permission.
     """
-    bundle = load_bundle(plan.bundle or BOX)
+    bundle = load_bundle(bundle_folder(plan.bundle))
     check_folder(plan.out)
     kind = plan.engine if plan.engine != "auto" else "onnx" if bundle.has_graph else "torch"
     settings: dict[str, Any] = {"bundle_digest": bundle.digest, "eyeground_version": __version__, "engine": kind}
@@ -122,7 +122,8 @@ def check_folder(out: Path) -> None:
 def _finished(rows: Sequence[PairRow], plan: Plan, journal: Journal) -> set[int]:
     """The rows that need not be read again.
 
-    Failed ones are tried again, and so are refused ones whose files changed since: somebody mended them.
+    Failed ones are tried again, and so are those with an eye that wasn't read whose files changed since: somebody
+    mended them.
 
     Raises:
         DataError: what is finished rests on other settings, cells or files.
@@ -139,7 +140,7 @@ def _finished(rows: Sequence[PairRow], plan: Plan, journal: Journal) -> set[int]
             raise DataError(f"{plan.out} holds a reading of row {number}, which the table no longer has; {mend}")
         now, then = row.facts(), entry["facts"]
         changed = [name for name, value in then.items() if now[name] != value]
-        if cells["status"] == "failed" or (cells["status"] == "refused" and changed == ["files"]):
+        if cells["status"] == "failed" or (cells["status"] in ("refused", "one_eye") and changed == ["files"]):
             continue
         if changed:
             raise DataError(f"{plan.out} holds another reading of row {number}: {_changes(then, now)}; {mend}")
@@ -219,7 +220,7 @@ def _read(model: Reader, plan: Plan, row: PairRow) -> Answer:
     facts = row.facts()
     try:
         try:
-            result = _result(model, plan, row, facts["files"])
+            result = _result(model, plan, row)
         except DataError as error:
             return facts, {"status": "refused", "reason": _plain(str(error), row)}, _peak()
         _save(result, plan.out / row.folder, plan.reports)
@@ -231,30 +232,13 @@ def _read(model: Reader, plan: Plan, row: PairRow) -> Answer:
     return facts, cells, _peak()
 
 
-def _result(model: Reader, plan: Plan, row: PairRow, files: Sequence[Any]) -> Result:
+def _result(model: Reader, plan: Plan, row: PairRow) -> Result:
     """One visit's reading. Raises `DataError` when no eye can be read."""
-    here = [path if size is not None else None for path, size in zip(row.paths, files, strict=True)]
-    gone = [side for side, path, size in zip(SIDES, row.paths, files, strict=True) if path and size is None]
-    if here == [None, None]:
-        raise DataError(_no_eye(gone))
-    request = Request(here[0], here[1], row.age, row.sex, row.visit, plan.fundus_check)
-    result = read_visit(model, request, draw=plan.reports)
-    return replace(result, reading=_told(result.reading, gone))
-
-
-def _no_eye(gone: Sequence[Side]) -> str:
-    if not gone:
-        return "no photograph is listed"
-    return f"no eye can be read: {'; '.join(f'the {side} photograph: {GONE}' for side in gone)}"
-
-
-def _told(reading: Reading, gone: Sequence[Side]) -> Reading:
-    """The reading with files that were listed and not there told as such."""
-    eyes, warnings = list(reading.eyes), list(reading.warnings)
-    for side in gone:
-        eyes[SIDES.index(side)] = replace(eyes[SIDES.index(side)], status="unreadable", reason=GONE)
-        warnings.append(f"The {side} eye's {GONE.replace('the ', '')}; the answer rests on the other eye alone.")
-    return replace(reading, eyes=(eyes[0], eyes[1]), warnings=tuple(warnings))
+    left, right = row.paths
+    if left is None and right is None:
+        raise DataError("no photograph is listed")
+    request = Request(left, right, row.age, row.sex, row.visit, plan.fundus_check, files_there=False)
+    return read_visit(model, request, draw=plan.reports)
 
 
 def _save(result: Result, folder: Path, reports: bool) -> None:
