@@ -229,8 +229,10 @@ def test_files_that_are_no_image(tmp_path: Path) -> None:
     (tmp_path / "empty.jpg").write_bytes(b"")
     (tmp_path / "text.jpg").write_text("this is not an image")
     (tmp_path / "folder.jpg").mkdir()
+    (tmp_path / "device.jpg").symlink_to("/dev/null")
     Image.fromarray(np.zeros((8, 8), np.float32)).save(tmp_path / "float.tif")
     cases = {"empty": "empty", "text": "not a readable image", "folder": "is a folder", "gone": "no image file"}
+    cases["device"] = "is a pipe or a device"
     for name, words in cases.items():
         with pytest.raises(ImageError, match=words):
             decode(tmp_path / f"{name}.jpg")

@@ -68,7 +68,7 @@ def test_every_visit_has_a_row_in_order_whatever_its_photographs_are(
         ("001", *good, 63),
         ("broken", cut, empty, ""),
         ("half", cut, good[1], ""),
-        ("gone", "nowhere.jpg", "-", ""),
+        ("gone", "nowhere.jpg", empty, ""),
         ("half gone", good[0], "nowhere.jpg", ""),
         ("none", "", "-", ""),
         ("a folder", tmp_path, good[1], ""),
@@ -93,6 +93,9 @@ def test_every_visit_has_a_row_in_order_whatever_its_photographs_are(
         strict=False,
     ):
         assert words in row["reason"]
+    assert rows[3]["reason"].startswith("no eye can be read: the left photograph is not there; the right photograph is")
+    assert "The right eye could not be read (the file is not there); the answer rests on" in rows[4]["warnings"]
+    assert "was given" not in rows[4]["warnings"] and rows[4]["warnings"].count("rests on") == 1
     assert "same photograph" in rows[8]["warnings"]
     whole = "".join(path.read_text() for path in [*out.glob("*/reading.json"), out / "readings.csv"])
     assert "Jones" not in whole and str(tmp_path) not in whole, "no file names"
@@ -234,6 +237,9 @@ def test_other_settings_tables_or_photographs_are_refused_unless_fresh(
     shutil.copy(pair(made, 3)[0], tmp_path / "y.jpg")
     assert run(call) == 0, "a refused visit that was mended is read"
     assert [row["status"] for row in rows_of(out)] == ["read", "one_eye", "one_eye"]
+    shutil.copy(pair(made, 2)[1], tmp_path / "x.jpg")
+    assert run(call) == 0, "and so is an eye that was not there"
+    assert [row["status"] for row in rows_of(out)] == ["read", "read", "one_eye"]
     table(pairs, [*lines, ("D", *pair(made, 4), "")])
     assert run(call) == 0, "a table may grow"
     assert [row["visit"] for row in rows_of(out)] == ["A", "B", "C", "D"]
@@ -266,6 +272,12 @@ def test_folders_of_others_and_flags_that_do_not_fit(
     assert "--fresh goes with --table" in capsys.readouterr().err
     assert main(["read", pair(made, 1)[0], "--bundle", str(made.bundle), "--out", str(tmp_path / "one")]) == 2
     assert "LEFT and RIGHT" in capsys.readouterr().err
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("eyeground.runs.engine.BOX", tmp_path / "no box")
+        assert main(["read", "--table", str(pairs), "--out", str(tmp_path / "one")]) == 2
+    assert "give one with --bundle" in capsys.readouterr().err
+    assert main(["read", "a" * 300, "-", "--bundle", str(made.bundle)]) == 2
+    assert "File name too long" in capsys.readouterr().err
     other = tmp_path / "other"
     with Journal(other, {}):
         assert main(command(made, pairs, other)) == 2

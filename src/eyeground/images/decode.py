@@ -7,6 +7,7 @@ DCT) when a small target asks for no more. Headers are read by Pillow, and nothi
 from __future__ import annotations
 
 import io
+import stat
 import struct
 import zlib
 from dataclasses import dataclass
@@ -60,11 +61,14 @@ class Decoded:
 
 
 def read_bytes(path: Path) -> bytes:
-    """A file's bytes. Raises `ImageError`: missing, a folder, empty, too large, or not permitted."""
+    """A file's bytes. Raises `ImageError`: missing, a folder, a pipe or device, empty, too large, or not permitted."""
     try:
-        size = path.stat().st_size
-        if path.is_dir():
+        facts = path.stat()
+        size = facts.st_size
+        if stat.S_ISDIR(facts.st_mode):
             raise ImageError(f"{path} is a folder, not an image file")
+        if not stat.S_ISREG(facts.st_mode):  # reading one may never end
+            raise ImageError(f"{path} is a pipe or a device, not an image file; copy it into a file first")
         if size > MAX_BYTES:
             raise ImageError(f"{path} has {size / 2**30:.1f} GiB; image files up to 1 GiB are read")
         data = path.read_bytes()

@@ -54,7 +54,7 @@ def pass_gate(
         words = f"{NO_FUNDUS}: {verdict.reason}"
         if check:
             pair[row] = views[row] = None
-            eyes[row] = replace(eyes[row], status="unreadable", reason=words, flags=())
+            eyes[row] = replace(eyes[row], status="unreadable", reason=words, crop=None, quality={}, flags=())
         else:
             warnings.append(f"The photograph given as the {side} eye looks like {NO_FUNDUS} ({verdict.reason}); "
                             "it was read all the same, since --no-fundus-check was given.")  # fmt: skip

@@ -29,6 +29,8 @@ PICTURE = 512
 """Side in pixels of the pictures in the report and under the heatmaps."""
 OPACITY = 0.75
 """Strength of the heatmaps drawn over the photograph in `heatmaps/`."""
+GONE = "the file is not there"
+"""Why an eye was not read."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class Request:
     visit: str | None = None
     fundus_check: bool = True
     """Whether a photograph that does not look like a fundus is refused; else it is read, with a warning."""
+    files_there: bool = True
+    """Whether a file that is not there is refused; else it is an eye that can't be read."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +151,8 @@ def _eyes(
     eyes: list[EyeReading] = []
     reasons: list[str] = []
     for side, path in zip(SIDES, (request.left, request.right), strict=True):
-        if path is not None and not path.exists():
+        gone = path is not None and _is_gone(path)
+        if gone and request.files_there:
             raise DataError(f"no file {path}; check the {side} eye's path, or give '-' where there is no photograph")
         if path is None:
             pair.append(None)
@@ -155,9 +160,9 @@ def _eyes(
             continue
         result = prepare_all([path], preprocessing, None, 1)[0]
         if isinstance(result, ImageError):
-            reasons.append(str(result))
+            reasons.append(f"{path} is not there" if gone else str(result))
             pair.append(None)
-            eyes.append(EyeReading(side, "unreadable", _without_path(str(result), path)))
+            eyes.append(EyeReading(side, "unreadable", GONE if gone else _without_path(str(result), path)))
         else:
             pair.append(result)
             place = result.geometry
@@ -169,6 +174,16 @@ def _eyes(
         raise DataError(f"no eye can be read: {'; '.join(reasons)}")
     passed = pass_gate(pair, eyes, preprocessing, request.fundus_check)
     return passed.pair, passed.eyes, passed.warnings
+
+
+def _is_gone(path: Path) -> bool:
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:  # decoding tells what is wrong
+        return False
+    return False
 
 
 def _without_path(text: str, path: Path) -> str:

@@ -64,7 +64,7 @@ def read_pairs(path: Path) -> tuple[PairRow, ...]:
     for column in table.columns:
         if column not in COLUMNS:
             raise DataError(
-                f"{path} has an unknown column '{column}'{nearest(column, COLUMNS)} "
+                f"{path} has an unknown column '{column}'{nearest(column, COLUMNS)}"
                 f" (columns are {', '.join(COLUMNS)}); rename or remove it"
             )
     require_columns(table, NEEDED)
