@@ -123,6 +123,22 @@ def test_identical_bytes_even_when_unreadable(tmp_path: Path, eyes: list[Visit])
     assert report.unreadable == ("x left", "y left") and "bytes only" in report.text
 
 
+def test_a_split_passed_on_without_pictures_says_what_it_can_not_find(tmp_path: Path, eyes: list[Visit]) -> None:
+    assert eyes[0].left and eyes[0].left.path
+    with Image.open(eyes[0].left.path) as image:
+        again = save(tmp_path / "again.jpg", image.resize((200, 200)), 60)
+    there, here = fingerprints(eyes[:3]), fingerprints([visit("copy", again)])
+    assert not audit(there, here, same_cohort=True).passed
+    bare = [one.without_picture() for one in there]
+    assert not any(one.is_earlier or one.pictured for one in bare)
+    report = audit(bare, here, same_cohort=True)
+    assert report.passed and report.false_alarms is None and not report.unreadable
+    assert "copies saved anew would not be found" in report.text and "thumbnail" not in report.method
+    assert not audit(bare, there[:1], same_cohort=False).passed, "the bytes are still compared"
+    broken = replace(there[0], signature="")
+    assert broken.without_picture() == broken, "what could not be decoded is told as before"
+
+
 def test_the_same_eye_photographed_again(eyes: list[Visit], tmp_path: Path) -> None:
     again = save(tmp_path / "again.jpg", made_eye(3, shift=(9, -6), gain=0.8), 85)
     visits = [*eyes, visit("again", again)]

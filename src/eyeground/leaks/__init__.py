@@ -10,10 +10,11 @@ Perceptual hashes don't separate fundus photographs: all of them are a bright di
 
 from eyeground.leaks.audit import LeakAudit, audit
 from eyeground.leaks.duplicates import find_duplicates, find_same_eyes, groups
-from eyeground.leaks.prints import NOTHING, Fingerprint, Kind, Pair, fingerprints
+from eyeground.leaks.prints import NOTHING, WITHHELD, Fingerprint, Kind, Pair, fingerprints
 
 __all__ = [
     "NOTHING",
+    "WITHHELD",
     "Fingerprint",
     "Kind",
     "LeakAudit",

@@ -11,7 +11,7 @@ from typing import Any
 
 from eyeground.errors import LeakError
 from eyeground.leaks.duplicates import find_duplicates
-from eyeground.leaks.prints import Fingerprint, Pair
+from eyeground.leaks.prints import WITHHELD, Fingerprint, Pair
 
 PHOTOGRAPHS = (
     "SHA-256 of the bytes, the photographs' thumbnails and the correlation of their fine detail, also resized, "
@@ -21,6 +21,10 @@ METHOD = f"patient ids, {PHOTOGRAPHS}"
 EARLIER = (
     "patient ids, SHA-256 of the bytes, and the 16 x 16 signature of an earlier version, which misses copies whose "
     "light or border was changed; make the split again for the stronger test"
+)
+BYTES = (
+    "patient ids and SHA-256 of the bytes; the split was passed on without the small pictures of its photographs, so "
+    "copies that were saved anew are not found"
 )
 FALSE_ALARMS = {"found": 0, "pairs": 4_172_840}
 """Measured on pairs of photographs of different data sets, see docs/leaks.md."""
@@ -35,7 +39,7 @@ class LeakAudit:
         suspects: pairs whose fine detail agrees more than that of different eyes mostly does, too little to fail.
         unreadable: photographs that could only be compared by their bytes, since they can't be decoded.
         method: how photographs were compared.
-        false_alarms: `found` in `pairs` of different eyes, as measured; None where the earlier signature was used.
+        false_alarms: `found` in `pairs` of different eyes, as measured; None for an earlier signature or none.
     """
 
     passed: bool
@@ -85,7 +89,8 @@ def audit(train: Sequence[Fingerprint], test: Sequence[Fingerprint], same_cohort
     passed = not (shared or exact or similar)
     earlier = any(one.is_earlier for one in [*train, *test])
     text = _audit_text(len(train), len(test), shared, exact, similar) + _notes(train, test, unreadable, suspects)
-    method, rate = (EARLIER, None) if earlier else (METHOD, FALSE_ALARMS)
+    withheld = any(one.signature == WITHHELD for one in [*train, *test])
+    method, rate = (BYTES, None) if withheld else (EARLIER, None) if earlier else (METHOD, FALSE_ALARMS)
     return LeakAudit(passed, shared, exact, similar, suspects, unreadable, method, rate, text)
 
 
@@ -110,6 +115,12 @@ def _notes(
 ) -> str:
     """What limits the audit, each as a clause to append."""
     text = f"; {len(unreadable)} can't be decoded and were compared by their bytes only" if unreadable else ""
+    bare = sum(one.signature == WITHHELD for one in [*train, *test])
+    if bare:
+        text += (
+            f"; {bare} were compared by patient and bytes only, without their small pictures: copies saved anew would "
+        )
+        text += "not be found"
     if suspects:
         text += f"; {len(suspects)} pairs may be one eye photographed again ({suspects[0]}): look at them"
     if any(one.is_earlier for one in [*train, *test]):

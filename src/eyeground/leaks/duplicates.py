@@ -65,8 +65,8 @@ def _changed(
     one: Sequence[Fingerprint], two: Sequence[Fingerprint] | None, suspects: bool, track: Track
 ) -> Iterator[Pair]:
     """Pairs by the signatures of this version."""
-    a = [item for item in one if item.signature and not item.is_earlier]
-    b = a if two is None else [item for item in two if item.signature and not item.is_earlier]
+    a = [item for item in one if item.pictured and not item.is_earlier]
+    b = a if two is None else [item for item in two if item.pictured and not item.is_earlier]
     if not a or not b:
         return
     frames = read_signatures([item.signature for item in a])
@@ -90,7 +90,7 @@ def _pair(a: Fingerprint, b: Fingerprint, match: Match) -> Pair:
 
 def _by_thumbnail(one: Sequence[Fingerprint], two: Sequence[Fingerprint], within: bool) -> Iterator[Pair]:
     """Pairs by the thumbnail: copies too coarse for their fine detail, and all that earlier versions kept."""
-    a, b = ([item for item in prints if item.signature] for prints in (one, two))
+    a, b = ([item for item in prints if item.pictured] for prints in (one, two))
     texts = [item.thumbnail for item in a]
     for i, j, flip, similarity, distance in earlier_copies(texts, None if within else [item.thumbnail for item in b]):
         evidence = f"thumbnails differ by {distance:.1f} grey levels"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,13 +17,15 @@ from eyeground.records import Eye, Side, Visit
 
 NOTHING = hashlib.sha256(b"").hexdigest()
 """Hash of an empty file."""
+WITHHELD = "-"
+"""In place of a signature that was left out when a split was passed on: it is a small picture of the photograph."""
 
 Kind = Literal["identical", "copy", "mirrored", "same_eye", "known", "suspect"]
 
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """One photograph. `signature` is text, see `leaks.signature`; empty when the file can't be decoded.
+    """One photograph. `signature` is text, see `leaks.signature`; empty when the file can't be decoded, or `WITHHELD`.
 
     `side_known` is False where nobody told which eye it is; splits of earlier versions did not keep that.
     """
@@ -51,9 +53,18 @@ class Fingerprint:
         return row if self.side_known else [*row, False]
 
     @property
+    def pictured(self) -> bool:
+        """Whether it can be compared by its fine detail or thumbnail."""
+        return self.signature not in ("", WITHHELD)
+
+    def without_picture(self) -> Fingerprint:
+        """The same without its small picture, for passing on: it can be compared by patient and bytes only."""
+        return replace(self, signature=WITHHELD) if self.signature else self
+
+    @property
     def is_earlier(self) -> bool:
         """Whether this fingerprint comes from a split of an earlier version."""
-        return bool(self.signature) and not self.signature.startswith(VERSION)
+        return self.pictured and not self.signature.startswith(VERSION)
 
     @property
     def thumbnail(self) -> str:

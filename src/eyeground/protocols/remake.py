@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from eyeground.leaks import Fingerprint, Pair
+from eyeground.leaks import WITHHELD, Fingerprint, Pair
 from eyeground.protocols.protocol import Protocol
 from eyeground.records import Cohort
 from eyeground.splits import PARTS, Split, make_split
@@ -87,7 +87,7 @@ def _photographs(there: Iterable[Fingerprint], here: Iterable[Fingerprint]) -> d
         "gone": [name for name in old if name not in new],
         "new": [name for name in new if name not in old],
         "changed": [name for name in both if old[name].sha256 != new[name].sha256],
-        "signatures": [name for name in same if old[name].signature != new[name].signature],
+        "signatures": [name for name in same if old[name].signature not in (new[name].signature, WITHHELD)],
     }
 
 
