@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +26,7 @@ from typing import Any
 
 from benchmarks import odir_pair, odir_pair_seeds, record
 from benchmarks.odir_pair import eyeground
-from eyeground.runs.bundle import FILES, load_bundle, writing
+from eyeground.runs.bundle import CHOSEN_ON, load_bundle, writing
 from eyeground.runs.engine import BOX
 from eyeground.splits import Split
 
@@ -37,6 +38,8 @@ RATES = ("--lr", "8e-4", "--ema", "0.99", "--dropout", "0.3", "--weight-decay", 
 SHAPE = ("--zoom", "0.15", "--stretch", "--rotate", "30")
 LIGHT = ("--brightness", "0.25", "--contrast", "0.25", "--saturation", "0.25", "--sharpness", "0.8")
 MORE = ("--findings", "20", "--mirrored")
+BEGUN = ("odir-pair", f"odir-pair-192-seed{SEED}")
+"""Runs that the members go on from."""
 KEPT = (*odir_pair.KEPT, "label_sets", "subgroups", "ece")
 
 
@@ -44,13 +47,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.box.make", description=__doc__.split("\n\n")[0])
     parser.add_argument("--root", required=True, help="the ODIR-5K challenge's workbook and image folder")
     parser.add_argument("--trunk-weights", required=True, help="ImageNet weights of mobilenetv2_100, or imagenet")
+    parser.add_argument("--known-duplicates", help="duplicates known beforehand, as for `cohort split`")
     parser.add_argument("--out", type=Path, default=Path("runs"), help="where split and runs are kept")
     parser.add_argument("--ship", action="store_true", help="replace the bundle in src/eyeground/box")
     arguments = parser.parse_args()
     out, cohort = arguments.out, ("--layout", "odir", "--root", arguments.root)
     split, commands = out / "odir-split.json", list[str]()
-    if not split.is_file():
-        eyeground(commands, "cohort", "split", *cohort, *odir_pair.SPLIT_FLAGS, "--out", str(split))
+    known = ("--known-duplicates", arguments.known_duplicates) if arguments.known_duplicates else ()
+    if split.is_file() and not known and any(pair["kind"] == "known" for pair in Split.load(split).duplicates):
+        parser.error(f"{split} was made with --known-duplicates; give the same file, or the record would tell another")
+    _once(commands, split, "cohort", "split", *cohort, *odir_pair.SPLIT_FLAGS, *known, "--out", str(split))
     members = _members(commands, out, cohort, arguments.trunk_weights)
     joint, half, box = (out / "box" / name for name in ("joint", "half", "bundle"))
     bundles = [str(run / "bundle") for run in members]
@@ -64,29 +70,37 @@ def main() -> None:
         found = json.loads((place / "evaluation.json").read_text(encoding="utf-8"))
         judged[name] = {key: found[key] for key in KEPT if key in found}
     figures = _figures(commands, members, box, Split.load(split), judged)
-    print(f"recorded in {record.write('box', figures)}")
     if arguments.ship:
         evaluations = [str(out / "box" / f"judged-{name.replace(' ', '-')}") for name in judged]
         eyeground(
             commands, "card", "--bundle", str(box), "--evaluation", *evaluations, "--out", str(out / "box" / "card")
         )
         ship(box, out / "box" / "card" / "card.md", BOX)
+        figures["shipped"] = {
+            "digest": load_bundle(BOX).digest,
+            "bytes": sum(path.stat().st_size for path in BOX.iterdir()),
+        }
         print(f"{BOX} replaced")
+    print(f"recorded in {record.write('box', figures)}")
+
+
+def _once(commands: list[str], made: Path, *words: str) -> None:
+    """Runs a command whose file is not there yet; it is noted either way, for the record is of the whole making."""
+    if made.is_file():
+        commands.append(shlex.join(["eyeground", *words]))
+    else:
+        eyeground(commands, *words)
 
 
 def _members(commands: list[str], out: Path, cohort: tuple[str, ...], weights: str) -> list[Path]:
     """The networks that are averaged, each trained in two steps."""
-    first = out / "odir-pair"
     given = (*cohort, "--split", str(out / "odir-split.json"))
     large = (*odir_pair.TRAIN_FLAGS, *odir_pair.RECIPE_FLAGS)
     small = (*odir_pair_seeds.FLAGS, *odir_pair_seeds.RECIPE, "--seed", str(SEED))
     runs = []
-    for name, begun, flags, seed in (
-        ("a", first, large, 0),
-        ("b", out / f"odir-pair-192-seed{SEED}", small, SEED),
-    ):
-        if not (begun / "bundle" / "manifest.json").is_file():
-            eyeground(commands, "train", *given, *flags, "--trunk-weights", weights, "--out", str(begun))
+    for name, begun, flags, seed in (("a", out / BEGUN[0], large, 0), ("b", out / BEGUN[1], small, SEED)):
+        start = ("train", *given, *flags, "--trunk-weights", weights, "--out", str(begun))
+        _once(commands, begun / "bundle" / "manifest.json", *start)
         run = out / "box" / name
         recipe = (*NEXT, *RATES, *SHAPE, *LIGHT, *MORE, "--seed", str(seed), "--init", str(begun / "bundle"))
         eyeground(commands, "train", *given, *recipe, "--out", str(run))
@@ -98,7 +112,8 @@ def _figures(
     commands: list[str], members: list[Path], box: Path, split: Split, judged: dict[str, Any]
 ) -> dict[str, Any]:
     """What was run, on what, and what came out."""
-    logs = {run.name: [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()] for run in members}
+    runs = [*(run.parents[1] / name for run, name in zip(members, BEGUN, strict=True)), *members]
+    logs = {run.name: [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()] for run in runs}
     bundle = load_bundle(box)
     return {
         "commands": commands,
@@ -107,8 +122,10 @@ def _figures(
         "bundle_digest": bundle.digest,
         "weights_bytes": bundle.weights.stat().st_size,
         "bundle_bytes": sum(path.stat().st_size for path in box.iterdir()),
-        "cpu_seconds_of_training": {name: round(sum(row["seconds"] for row in rows), 1) for name, rows in logs.items()},
-        "epochs": logs,
+        "wall_seconds_of_training": {
+            name: round(sum(row["seconds"] for row in rows), 1) for name, rows in logs.items()
+        },
+        "epochs": {run.name: logs[run.name] for run in members},
         "validation": {run.name: load_bundle(run / "bundle").metrics["validation"] for run in members},
         "validation_of_the_mean": bundle.metrics["validation"],
         "test": judged,
@@ -118,18 +135,18 @@ def _figures(
 def ship(bundle: Path, card: Path, folder: Path) -> None:
     """Copies a bundle for shipping: with this card and the box's terms, and a split that holds no pictures."""
     split = Split.load(bundle / "split.json")
-    bare = replace(split, fingerprints=tuple(replace(one, signature="") for one in split.fingerprints))
+    bare = replace(split, fingerprints=tuple(one.without_picture() for one in split.fingerprints))
     about = (HERE / "about.md").read_text(encoding="utf-8")
     texts = {
         "card.md": f"{about.rstrip()}\n\n{card.read_text(encoding='utf-8')}",
         "LICENSE": (HERE / "terms.md").read_text(encoding="utf-8"),
     }
+    assert not (bundle / CHOSEN_ON).is_file(), f"{CHOSEN_ON} holds small pictures of photographs too"
     with writing(folder, {}, texts) as place:
         for path in bundle.iterdir():
             if path.name not in (*texts, "split.json", "manifest.json"):
                 shutil.copyfile(path, place / path.name)
         bare.save(place / "split.json")
-        assert all((place / name).is_file() for name in FILES)
 
 
 if __name__ == "__main__":
