@@ -101,6 +101,9 @@ def test_what_has_no_mean_is_refused(
     nested = ["combine", "--bundles", str(tmp_path / "joint"), str(second), *where, "--out", str(tmp_path / "nested")]
     assert main(nested) == 2
     assert "itself a mean" in capsys.readouterr().err
+    begin = ["train", *cohort, *TINY, "--init", str(tmp_path / "joint"), "--out", str(tmp_path / "begun")]
+    assert main(begin) == 2
+    assert "mean of 2 networks; start from one of them" in capsys.readouterr().err
     with pytest.raises(UsageError, match="can't be joined"):
         pair.joined([], replace(SMALL, fusion="sum"))
 

@@ -211,6 +211,11 @@ def test_refusals(
     monkeypatch.setattr(engine.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"eyeground export.*pip install 'eyeground\[train\]'"):
         engine.open_model(made.bundle)
+    stray = tmp_path / "stray"
+    rewrite(load_bundle(exported), stray, {}, {})
+    (stray / "weights.safetensors").write_bytes(load_bundle(exported).weights.read_bytes() + b" ")
+    with pytest.raises(BundleError, match="is of other weights"):
+        onnx_model.load(replace(load_bundle(exported), folder=stray))
     altered = tmp_path / "altered"
     rewrite(load_bundle(exported), altered, {}, {})
     (altered / "model.onnx").write_bytes(b"no graph")

@@ -48,8 +48,12 @@ def inherit(folder: Path, split: Split, fold: int, cohort: Cohort) -> Inherited:
     Raises:
         LeakError: a patient or photograph is in both.
         BundleError: no bundle there, or one that is not whole.
+        UsageError: the mean of several networks, which has no one trunk.
     """
     bundle, parts = load_bundle(folder), split.fold(fold)
+    members = int(bundle.config["predict"].get("members", 1))
+    if members > 1:
+        raise UsageError(f"--init {folder}: it is the mean of {members} networks; start from one of them")
     asked, seen = Asked(cohort), []
     mine = {one.sha256 for one in split.fingerprints_of(parts.train + parts.val)}
     for what, one in _seen(bundle, split, fold):

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as runtime
 
 from eyeground.errors import BundleError
+from eyeground.files import sha256_of
 from eyeground.images.cache import CacheEntry
 from eyeground.images.geometry import Placement
 from eyeground.records import Visit
@@ -121,6 +122,8 @@ def load(bundle: Bundle, threads: int = 0) -> OnnxModel:
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise BundleError(f"{path} is not of format {FORMAT}, which this eyeground knows; run `eyeground export` again")
     record: Record = fill(Record, values, str(path))
+    if record.weights != sha256_of(bundle.weights):
+        raise BundleError(f"{path} is of other weights than those beside it; run `eyeground export` again")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or cores()
     options.inter_op_num_threads = 1
