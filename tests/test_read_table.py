@@ -278,6 +278,12 @@ def test_folders_of_others_and_flags_that_do_not_fit(
     assert "give one with --bundle" in capsys.readouterr().err
     assert main(["read", "a" * 300, "-", "--bundle", str(made.bundle)]) == 2
     assert "File name too long" in capsys.readouterr().err
+    (tmp_path / "diary").mkdir()
+    for text in ("Monday: rain.\n", "Monday", '{"mood": 1}\n'):
+        (tmp_path / "diary" / "journal.jsonl").write_text(text)
+        assert main(command(made, pairs, tmp_path / "diary")) == 2
+        assert "is no journal of readings" in capsys.readouterr().err
+        assert (tmp_path / "diary" / "journal.jsonl").read_text() == text
     other = tmp_path / "other"
     with Journal(other, {}):
         assert main(command(made, pairs, other)) == 2

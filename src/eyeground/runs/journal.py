@@ -17,6 +17,8 @@ from eyeground.files import disk_errors
 
 NAME = "journal.jsonl"
 FORMAT = "eyeground.readings/1"
+HEAD = json.dumps({"format": FORMAT})[:-1].encode()
+"""What the first line begins with."""
 
 
 class Journal:
@@ -100,6 +102,8 @@ class Journal:
         for line in self.stream:
             value = _line(line)
             if value is None:
+                if not settings and line[: len(HEAD)] != HEAD[: len(line)]:
+                    raise DataError(f"{self.path} is no journal of readings; choose another --out")
                 break
             if not settings:
                 if value.get("format") != FORMAT:
