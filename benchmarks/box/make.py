@@ -1,6 +1,7 @@
-"""The model in the box, from the raw folder to the bundle that ships, in one go; goes on where it was stopped.
+r"""The model in the box, from the raw folder to the bundle that ships, in one go; goes on where it was stopped.
 
-    python -m benchmarks.box.make --root ODIR_FOLDER --trunk-weights mobilenetv2_100.safetensors --ship
+    python -m benchmarks.box.make --root ODIR_FOLDER --trunk-weights mobilenetv2_100.safetensors \
+        --known-duplicates ODIR_FOLDER/duplicates.csv --ship
 
 1. the baselines' split, and two networks as `benchmarks.odir_pair` (256 px) and `odir_pair_seeds` (192 px, seed 2)
    train them: their commands are the same, so runs that are there are taken;
