@@ -68,7 +68,7 @@ def pairs_of(sides: Mapping[str, Any]) -> Iterator[str]:
 
 def time_of(found: Mapping[str, float]) -> Iterator[str]:
     """Milliseconds."""
-    yield "| on one thread, median | ms |"
+    yield "| on one thread, median | ms of the processor |"
     yield "|---|---|"
     yield f"| is it a fundus photograph, one view | {found['fundus_check_ms']:.1f} |"
     yield f"| which side, one view | {found['laterality_ms']:.1f} |"
