@@ -60,7 +60,11 @@ def warm(bundle: Path | None, pair: tuple[Path, Path], rounds: int) -> list[dict
         here, there = context.Pipe()
         process = context.Process(target=work.serve, args=(name, bundle, pair, there), daemon=True)
         process.start()
-        first = here.recv()
+        there.close()  # or nobody would hear of its death
+        try:
+            first = here.recv()
+        except EOFError:
+            first = "its process died"
         if isinstance(first, str):
             rows.append({"name": name, "left_out": first})
             print(f"{name:<38} left out: {first}", flush=True)
@@ -131,6 +135,7 @@ def tables(
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
     context.Process(target=work.in_threads, args=(bundle, listed[:by_threads], cores(), there), daemon=True).start()
+    there.close()
     taken, peak = here.recv()
     rate = round(len(listed[:by_threads]) / taken, 3)
     rows.append({"name": f"{cores()} threads", "visits": by_threads, "visits_per_s": rate, "peak_mib": peak})

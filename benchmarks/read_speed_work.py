@@ -1,7 +1,7 @@
 """What `read_speed` times: each contender reads one pair from the files to a reading as JSON text, with its 16 maps.
 
-All share decoding, cropping and quality; they differ in what computes logits and maps. `grad-cam package` makes the
-maps with pytorch_grad_cam, one call per label for both eyes at once.
+All take the same road and differ only in what computes logits and maps. `grad-cam package` makes the maps with
+pytorch_grad_cam, one call per label for both eyes at once.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -57,7 +58,7 @@ def package(bundle: Path | None, pair: tuple[Path, Path]) -> Work:
     layers = [one for name, one in model.network.named_modules() if name.rpartition(".")[2] == "trunk"]
     if not layers:
         raise LookupError("the network has no part called trunk")
-    return partial(_read_and_cam, model, layers, pair)
+    return partial(_read, WithPackage(model, layers), pair)
 
 
 CONTENDERS: dict[str, Callable[[Path | None, tuple[Path, Path]], Work]] = {
@@ -113,36 +114,64 @@ def _read(model: Any, pair: tuple[Path, Path]) -> str:
     return json.dumps(read_visit(model, Request(*pair), draw=False).reading.to_dict())
 
 
-def _read_and_cam(model: Any, layers: list[Any], pair: tuple[Path, Path]) -> list[Any]:
-    import numpy as np
+class WithPackage:
+    """A torch model whose maps are Grad-CAMs of the package: one call per label, for both eyes at once.
+
+    Mirror images go along where the bundle answers with them, so that the work is that of the other contenders.
+    """
+
+    map_note = "Grad-CAM"
+
+    def __init__(self, model: Any, layers: list[Any]) -> None:
+        self.model, self.layers, self.bundle = model, layers, model.bundle
+
+    def predict(self, visits: Any, eyes: Any, evidence: bool) -> Any:
+        """Of one visit with both eyes; maps (1, 2, C, S, S), each between 0 and 1, always."""
+        return replace(self.model.predict(visits, eyes, evidence=False), evidence=self._maps(eyes[0]))
+
+    def _maps(self, eyes: Any) -> Any:
+        import numpy as np
+        import torch
+        from pytorch_grad_cam import GradCAM
+        from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
+        canonical = self.model.recipe.laterality == "canonical"
+        pixels = torch.from_numpy(np.stack([eye.load() for eye in eyes])).permute(0, 3, 1, 2).float() / 255
+        if canonical:
+            pixels[1] = pixels[1].flip(-1)
+        if self.bundle.config["predict"]["mirrored"]:
+            pixels = torch.cat([pixels, pixels.flip(-1)])
+        with GradCAM(one_eye(self.model.network, len(self.bundle.vocabulary)), self.layers) as cam:
+            found = [cam(pixels, [ClassifierOutputTarget(k)] * len(pixels)) for k in range(len(self.bundle.vocabulary))]
+        maps = np.stack(found, 1)  # (n, C, S, S)
+        if len(maps) == 4:
+            maps = (maps[:2] + maps[2:, ..., ::-1]) / 2
+        if canonical:
+            maps[1] = maps[1, ..., ::-1].copy()
+        return maps[None]
+
+
+def one_eye(network: Any, labels: int) -> Any:
+    """Pixels (n, 3, S, S) from 0 to 1 to each eye's logits (n, labels), the way the package takes a network."""
     import torch
-    from pytorch_grad_cam import GradCAM
-    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
     from eyeground.batches import Batch
-    from eyeground.images.prepare import prepare
 
     class OneEye(torch.nn.Module):
-        """Pixels (n, 3, S, S) to each eye's logits (n, C), the way the package takes a network."""
-
         def __init__(self) -> None:
             super().__init__()
-            self.network = model.network
+            self.network = network
 
         def forward(self, pixels: torch.Tensor) -> torch.Tensor:
             fundus = torch.stack([pixels, torch.zeros_like(pixels)], 1)
             seen = torch.tensor([[True, False]] * len(pixels))
-            empty = torch.zeros(len(pixels), len(model.bundle.vocabulary))
-            nothing = torch.zeros(len(pixels), 2, empty.shape[1])
+            empty = torch.zeros(len(pixels), labels)
+            nothing = torch.zeros(len(pixels), 2, labels)
             batch = Batch(fundus, seen, empty, empty > 0, nothing, nothing > 0, ("",) * len(pixels))
             logits: torch.Tensor = self.network(batch).eye_logits[:, 0]
             return logits
 
-    views = [prepare(path, model.bundle.preprocessing).view.pixels for path in pair]
-    pixels = torch.from_numpy(np.stack(views)).permute(0, 3, 1, 2).float() / 255
-    pixels[1] = pixels[1].flip(-1)
-    with GradCAM(OneEye(), layers) as cam:
-        return [cam(pixels, [ClassifierOutputTarget(label)] * 2) for label in range(len(model.bundle.vocabulary))]
+    return OneEye()
 
 
 def _torch_threads() -> None:
