@@ -155,7 +155,7 @@ def _pairs(
 
 
 def times(photographs: Photographs) -> dict[str, float]:
-    """Milliseconds of the processor, medians on one thread: of each part for one view, and of the whole gate for a pair."""
+    """Milliseconds of the processor, medians on one thread: of each part for one view, of the whole gate per eye."""
     check, model = fundus_check.fitted(), laterality.fitted()
     entries = photographs.entries[: 2 * PAIRS]
     spans: dict[str, list[float]] = {"fundus_check": [], "laterality": [], "gate_per_eye": []}
