@@ -2,8 +2,8 @@
 
 In `docs/tour.md` every Python block runs, in other pages those fenced as ```python run; the blocks of a page share one
 namespace and one temporary folder, and a ```text block right after one is its output. A block fenced with `file=NAME`
-is written to NAME first. `docs/bundle.md` and `docs/export.md` go on in the folder where the tour ended. Decimal fractions may differ a
-little, everything else is compared as it stands.
+is written to NAME first. `docs/bundle.md` and `docs/export.md` go on in the folder where the tour ended. Decimal
+fractions may differ a little, everything else is compared as it stands.
 
 `python tests/test_docs.py docs/tour.md` writes the outputs anew.
 """

@@ -77,7 +77,7 @@ def _eyes(flags: Flags, preprocessing: Preprocessing) -> list[Pair]:
         cohort = read_cohort(layout, root, flags.options)
         paths = [[eye.path for eye in visit.eyes if eye] for visit in cohort.visits if all(visit.seen)][: flags.visits]
         made = [prepare_all([path for path in pair if path], preprocessing) for pair in paths]
-        pairs = [
+        pairs: list[Pair] = [
             (left, right)
             for left, right in made
             if not isinstance(left, ImageError) and not isinstance(right, ImageError)

@@ -2,7 +2,7 @@
 
 A network g of four convolutions and one linear layer scores a small picture x, and the answer is
 f(x) = g(x) - g(mirror(x)), so that a mirrored photograph gets exactly the opposite: a mirrored left eye looks like a
-right one. It needs numpy and OpenCV alone. `benchmarks/box/gate_laterality.py` trains it; `docs/gate.md` has its figures.
+right one. It needs numpy and OpenCV alone. `benchmarks/box/gate_laterality.py` trains it; `docs/gate.md` has figures.
 """
 
 from __future__ import annotations

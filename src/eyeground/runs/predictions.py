@@ -73,7 +73,7 @@ def answer(one: Raw, two: Raw | None, laterality: Laterality, placed: Placement)
         None if eyes is None else eyes[:, ::-1],
         None if maps is None else maps[:, ::-1, ..., ::-1],
     )
-    return _mean(one, two, shift, shift[::-1] * np.float32([-1, 1]) + np.float32(0))
+    return _mean(one, two, shift, shift[::-1] * np.array([-1, 1], np.float32) + np.float32(0))
 
 
 def gather(ids: tuple[str, ...], parts: Sequence[Raw], shift: Array, placed: Placement) -> Predictions:
@@ -100,7 +100,7 @@ def _mirrored_back(raw: Raw, laterality: Laterality) -> Raw:
 def _shift(placed: Placement, laterality: Laterality) -> Array:
     """(E, 2): where the maps of left and right eye sit; a map mirrored back sits mirrored."""
     dx, dy = placed.shift
-    return np.float32([[dx, dy], [-dx if laterality == "canonical" else dx, dy]]) + np.float32(0)  # no -0
+    return np.array([[dx, dy], [-dx if laterality == "canonical" else dx, dy]], np.float32) + np.float32(0)  # no -0
 
 
 def _mean(one: Raw, two: Raw, shift: Array, shift_two: Array) -> tuple[Raw, Array]:
@@ -108,12 +108,12 @@ def _mean(one: Raw, two: Raw, shift: Array, shift_two: Array) -> tuple[Raw, Arra
     if one.evidence is not None and two.evidence is not None and not np.array_equal(shift, shift_two):
         one = one._replace(evidence=_on_grid(one.evidence, shift[:, 0]))
         two = two._replace(evidence=_on_grid(two.evidence, shift_two[:, 0]))
-        shift = shift * np.float32([0, 1])
+        shift = shift * np.array([0, 1], np.float32)
 
     def half(a: Array | None, b: Array | None) -> Array | None:
-        return None if a is None or b is None else (a + b) / 2
+        return None if a is None or b is None else (a + b) * np.float32(0.5)
 
-    visit = (one.visit_logits + two.visit_logits) / 2
+    visit = (one.visit_logits + two.visit_logits) * np.float32(0.5)
     return Raw(visit, half(one.eye_logits, two.eye_logits), half(one.evidence, two.evidence)), shift
 
 
