@@ -44,7 +44,8 @@ def run(bundle: Path | None = None, photographs: Path | None = None, quick: bool
         pairs = real(photographs, 4) if photographs else made(folder, 2)
         figures: dict[str, Any] = {"aims": AIMS, "pair": described(pairs[0], photographs is not None)}
         figures["warm"] = warm(bundle, pairs[0], 5 if quick else 15)
-        figures["cold"] = cold(bundle, pairs[0], folder, 2 if quick else 5)
+        figures["cold_json"] = cold(bundle, pairs[0], None, 2 if quick else 5)
+        figures["cold"] = cold(bundle, pairs[0], folder / "cold", 2 if quick else 5)
         figures["tables"] = tables(bundle, pairs, folder, 40 if quick else 1000, 40 if quick else 200)
         figures["load_per_core"] = round(os.getloadavg()[0] / cores(), 2)
     print(f"load {figures['load_per_core']} per core; aims: {AIMS}")
@@ -82,14 +83,21 @@ def warm(bundle: Path | None, pair: tuple[Path, Path], rounds: int) -> list[dict
     return rows
 
 
-def cold(bundle: Path | None, pair: tuple[Path, Path], folder: Path, rounds: int) -> dict[str, Any]:
-    """The command line, from a new interpreter to the end, writing the page and all pictures."""
-    out = folder / "cold"
-    command = [sys.executable, "-m", "eyeground", "read", *map(str, pair), "--out", str(out)]
+def cold(bundle: Path | None, pair: tuple[Path, Path], out: Path | None, rounds: int) -> dict[str, Any]:
+    """The command line, from a new interpreter to the end, printing JSON, or with `out` writing page and pictures."""
+    command = [
+        sys.executable,
+        "-m",
+        "eyeground",
+        "read",
+        *map(str, pair),
+        *(["--out", str(out)] if out else ["--json"]),
+    ]
     command += [] if bundle is None else ["--bundle", str(bundle)]
     seconds, peaks = [], []
     for _ in range(rounds):
-        shutil.rmtree(out, ignore_errors=True)
+        if out:
+            shutil.rmtree(out, ignore_errors=True)
         started = perf_counter()
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
             _, status, usage = os.wait4(process.pid, 0)
@@ -99,7 +107,8 @@ def cold(bundle: Path | None, pair: tuple[Path, Path], folder: Path, rounds: int
         seconds.append(perf_counter() - started)
         peaks.append(usage.ru_maxrss / 1024)
     row = {"median_s": round(median(seconds), 3), "best_s": round(min(seconds), 3), "rounds": rounds}
-    print(f"{'cold command, page and pictures':<38} {row['median_s']:7.3f} s, best {row['best_s']:.3f} s, ", end="")
+    name = "cold command, page and pictures" if out else "cold command, JSON"
+    print(f"{name:<38} {row['median_s']:7.3f} s, best {row['best_s']:.3f} s, ", end="")
     print(f"{max(peaks):6.0f} MiB")
     return {**row, "peak_mib": round(max(peaks), 1)}
 

@@ -191,4 +191,4 @@ def test_a_refused_photograph_is_read_when_asked_to(bundle: Path, inputs: Path, 
     assert main(command) == 0
     reading = json.loads((tmp_path / "out" / "reading.json").read_text(encoding="utf-8"))
     assert [eye["status"] for eye in reading["eyes"]] == ["read", "read"]
-    assert any("looks like not a fundus" in warning for warning in reading["warnings"])
+    assert any("does not look like a fundus" in warning for warning in reading["warnings"])

@@ -56,8 +56,10 @@ def pass_gate(
             pair[row] = views[row] = None
             eyes[row] = replace(eyes[row], status="unreadable", reason=words, crop=None, quality={}, flags=())
         else:
-            warnings.append(f"The photograph given as the {side} eye looks like {NO_FUNDUS} ({verdict.reason}); "
-                            "it was read all the same, since --no-fundus-check was given.")  # fmt: skip
+            warnings.append(
+                f"The photograph given as the {side} eye does not look like a fundus photograph ({verdict.reason}); "
+                "it was read all the same, since --no-fundus-check was given."
+            )
     if pair == [None, None]:
         reasons = (f"the {eye.side} eye: {eye.reason}" for eye in eyes if eye.status == "unreadable")
         raise DataError(f"no eye can be read: {'; '.join(reasons)}")
