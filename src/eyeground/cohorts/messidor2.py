@@ -85,7 +85,7 @@ def _pairs(path: Path) -> tuple[dict[str, tuple[str, Side]], list[Flag]]:
     if not path.is_file():
         text = f"no {PAIRS} in {path.parent}: a split may part the two eyes of a patient; add the publishers' pairs"
         return {}, [Flag("pairs_absent", text)]
-    table = read_table(path)
+    table = read_table(path, ",")  # a semicolon parts the eyes within the one column
     eyes: dict[str, tuple[str, Side]] = {}
     owner: dict[str, str] = {}
     flags = []

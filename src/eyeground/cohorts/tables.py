@@ -40,13 +40,16 @@ class Table:
         return f"{self.path.name}, row {row.number}"
 
 
-def read_table(path: Path) -> Table:
-    """Reads the first sheet of a workbook, or a CSV file in UTF-8 (commas, semicolons or tabs, as its header has them).
+def read_table(path: Path, separator: str | None = None) -> Table:
+    """Reads the first sheet of a workbook, or a CSV file in UTF-8.
+
+    Args:
+        separator: of the CSV's columns; None takes commas, semicolons or tabs, as its header has them.
 
     Raises:
         DataError: not there, not a workbook or not UTF-8, no header, a column named twice, a row beyond the header.
     """
-    lines = _workbook_lines(path) if path.suffix.lower() == ".xlsx" else _csv_lines(path)
+    lines = _workbook_lines(path) if path.suffix.lower() == ".xlsx" else _csv_lines(path, separator)
     header = next(iter(lines), None)
     if header is None or not any(header):
         raise DataError(f"{path} has no header row; its first row must name the columns")
@@ -114,10 +117,10 @@ def _workbook_lines(path: Path, limit: int | None = None) -> list[list[str]]:
         book.close()
 
 
-def _csv_lines(path: Path) -> list[list[str]]:
+def _csv_lines(path: Path, separator: str | None = None) -> list[list[str]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            separator = _separator(stream.readline())
+            separator = separator or _separator(stream.readline())
             stream.seek(0)
             return [[value.strip() for value in line] for line in csv.reader(stream, delimiter=separator)]
     except FileNotFoundError:
