@@ -107,7 +107,8 @@ def _keep(found: dict[str, Any]) -> None:
 def _say(folder: Path, row: dict[str, Any]) -> None:
     """Puts the accuracy on the test part into the record, whose words the warnings use."""
     told = json.loads((folder / "laterality.json").read_text(encoding="utf-8"))
-    told["words"] = f"the detector is right in {100 * row['share']:.1f} % of {row['n']} photographs it was not fitted on"
+    right = f"{100 * row['share']:.1f} % of {row['n']} photographs"
+    told["words"] = f"the detector is right in {right} it was not fitted on"
     write_json(folder / "laterality.json", told)
 
 

@@ -1,6 +1,6 @@
 """Do the box's maps point at lesions? `eyeground localise` on IDRiD's lesion photographs, recorded.
 
-    python -m benchmarks.box.lesions --root IDRID_FOLDER [--bundle FOLDER]
+python -m benchmarks.box.lesions --root IDRID_FOLDER [--bundle FOLDER]
 """
 
 from __future__ import annotations
