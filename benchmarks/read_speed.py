@@ -29,8 +29,9 @@ import numpy as np
 
 from benchmarks import read_speed_work as work
 from benchmarks import record
+from eyeground.progress import cores
 from eyeground.runs.read_pairs import read_pairs
-from eyeground.runs.read_table import Plan, cores, read_table
+from eyeground.runs.read_table import Plan, read_table
 
 WIDTH, HEIGHT = 4288, 2848
 AIMS = {"warm_s": 0.5, "cold_s": 2.0, "peak_mib": 600}

@@ -7,7 +7,6 @@ pytorch_grad_cam, one call per label for both eyes at once.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -177,4 +176,6 @@ def one_eye(network: Any, labels: int) -> Any:
 def _torch_threads() -> None:
     import torch
 
-    torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    from eyeground.progress import cores
+
+    torch.set_num_threads(cores())

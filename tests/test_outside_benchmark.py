@@ -93,6 +93,7 @@ def test_numbers_are_those_of_scikit_learn(data: Path) -> None:
 def test_two_eyes_are_one_visit_and_duplicates_one_person(data: Path) -> None:
     found = outside.run(made(), data, [])["cohorts"]["tvhl"]
     assert (found["visits"], found["photographs"], found["one_eyed"]) == (7, 13, 1)
+    assert [row["fields"] for row in found["variants"]["as read"]["fields"]] == ["others"]
     assert found["patients"] == 6  # 1223 and 1225 share a photograph; 1224 shares only a scan
     json.dumps(found, allow_nan=False)
 
@@ -107,7 +108,7 @@ def test_a_copy_is_squashed_as_the_training_copies_were(data: Path) -> None:
 def test_tables_are_put_into_the_page(data: Path, tmp_path: Path) -> None:
     figures = outside.run(made(), data, ["copy"])
     write(tmp_path / "found.json", json.dumps({"figures": figures}))
-    names = ("as read", "grades", "variants")
+    names = ("as read", "grades", "variants", "fields")
     page = tmp_path / "page.md"
     write(page, *(f"<!-- {name} -->\n<!-- end -->" for name in names), "after")
     for _ in range(2):  # the second time replaces

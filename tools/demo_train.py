@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 import json
-import shlex
-import subprocess
 import sys
 import time
-from pathlib import Path
+
+from demo import ROOT, eyeground
 
 from eyeground.files import write_json
 from eyeground.phantom.cohort import VERSION
 
-ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "demo-train-out"
 COHORT, RUN, READING = OUT / "phantom", OUT / "run", OUT / "reading"
 PATIENTS, PHOTOGRAPH, SIZE = 400, 256, 128
-
-
-def eyeground(*words: str | Path) -> None:
-    """Shows a command and runs it; its failure ends the demo with its own message and code."""
-    shown = [str(Path(word).relative_to(ROOT)) if isinstance(word, Path) else word for word in words]
-    print(f"\n$ eyeground {shlex.join(shown)}", flush=True)
-    done = subprocess.run([sys.executable, "-m", "eyeground", *shown], cwd=ROOT, check=False)
-    if done.returncode:
-        sys.exit(done.returncode)
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks.pages import fill
 from benchmarks.record import RESULTS
 
 PAGE = Path(__file__).parents[2] / "docs" / "gate.md"
@@ -16,7 +17,6 @@ def write_page(path: Path = RESULTS / "gate.json", page: Path = PAGE) -> None:
     """Puts the tables between the page's `<!-- NAME -->` and `<!-- end -->`."""
     figures = json.loads(path.read_text(encoding="utf-8"))["figures"]
     check, sides = figures["fundus_check"], figures["laterality"]
-    text = page.read_text(encoding="utf-8")
     tables = {
         "photographs": refused("true photographs", check["photographs"]),
         "untouched": refused("kinds that were never looked at", figures["untouched"]["negatives"]),
@@ -25,13 +25,7 @@ def write_page(path: Path = RESULTS / "gate.json", page: Path = PAGE) -> None:
         "pairs": pairs_of(sides),
         "time": time_of(figures["time"]),
     }
-    for name, lines in tables.items():
-        head, found, rest = text.partition(f"<!-- {name} -->\n")
-        _, end, after = rest.partition("<!-- end -->")
-        if not (found and end):
-            raise ValueError(f"{page} has no <!-- {name} --> followed by <!-- end -->")
-        text = head + found + "\n".join(lines) + "\n" + end + after
-    page.write_text(text, encoding="utf-8")
+    fill(page, tables)
 
 
 def refused(title: str, rows: list[dict[str, Any]]) -> Iterator[str]:

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.pages import fill
+
 PAGE = Path(__file__).parents[2] / "docs" / "outside.md"
 GRADES = {
     "idrid": {"0": "none", "1": "mild NPDR", "2": "moderate NPDR", "3": "severe NPDR", "4": "PDR"},
@@ -24,14 +26,27 @@ ENDPOINTS = {
 def write_page(path: Path, page: Path = PAGE) -> None:
     """Puts the tables between the page's `<!-- NAME -->` and `<!-- end -->`."""
     figures = json.loads(path.read_text(encoding="utf-8"))["figures"]
-    text = page.read_text(encoding="utf-8")
-    for name, lines in (("as read", as_read(figures)), ("grades", grades(figures)), ("variants", variants(figures))):
-        head, found, rest = text.partition(f"<!-- {name} -->\n")
-        _, end, after = rest.partition("<!-- end -->")
-        if not (found and end):
-            raise ValueError(f"{page} has no <!-- {name} --> followed by <!-- end -->")
-        text = head + found + "\n".join(lines) + "\n" + end + after
-    page.write_text(text, encoding="utf-8")
+    tables = {
+        "as read": as_read(figures),
+        "grades": grades(figures),
+        "variants": variants(figures),
+        "fields": fields(figures),
+    }
+    fill(page, tables)
+
+
+def fields(figures: Mapping[str, Any]) -> Iterator[str]:
+    """TVHL's wide-field patients and the others, as read."""
+    yield "| TVHL, any DR | n (with) | AUC | sensitivity | specificity |"
+    yield "|---|---|---|---|---|"
+    for row in figures["cohorts"]["tvhl"]["variants"]["as read"]["fields"]:
+        cells = [
+            row["fields"],
+            f"{row['n']} ({row['n_pos']})",
+            *(_with(row, name) for name in ("sensitivity", "specificity")),
+        ]
+        cells.insert(2, _with(row, "auc", 3))
+        yield f"| {' | '.join(cells)} |"
 
 
 def as_read(figures: Mapping[str, Any]) -> Iterator[str]:

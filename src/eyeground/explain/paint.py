@@ -33,7 +33,7 @@ strong maps lie around 10; evidence of 2 or 3 all over a picture still shows.
 _STOPS = ("#0c1f78", "#1450d2", "#0f97ee", "#25d3fa", "#8cfaff")
 _SMOOTH = 512
 _COMPRESSION = 2
-"""zlib's level of PNG files: a tenth of the time of its highest, and files a few per cent larger."""
+"""zlib's level of PNG files: half the time of level 4, and heatmaps on a photograph a seventh larger."""
 
 
 def _ramp() -> NDArray[np.uint8]:

@@ -1,11 +1,11 @@
 """Is this a colour fundus photograph of the posterior pole? Asked before a model reads it.
 
 Features of form, colour and texture are measured on the view, and three rules ask of them, any of which refuses:
-whether they are grey, how far they
-lie from those of fundus photographs (Mahalanobis' distance on their main axes, plus what the axes leave
-over, as in probabilistic PCA, Tipping & Bishop 1999), and whether they are on the side of made pictures (a network of
-one hidden layer, fitted against random drawings and photographs made impossible). The limits are quantiles
-of training and validation photographs; `docs/gate.md` has the figures, and what was looked at in choosing.
+whether they are grey, how far they lie from those of fundus photographs (Mahalanobis' distance on their main axes,
+plus what the axes leave over, as in probabilistic PCA, Tipping & Bishop 1999), and whether they are on the side of
+made pictures (a network of one hidden layer, fitted against random drawings and photographs made impossible). The
+limits are quantiles of training and validation photographs; `docs/gate.md` has the figures, and what was looked at in
+choosing.
 """
 
 from __future__ import annotations

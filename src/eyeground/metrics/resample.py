@@ -7,7 +7,6 @@ J. R. Statist. Soc. B 69, 2007 (drawing clusters).
 from __future__ import annotations
 
 import math
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -19,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from eyeground.metrics.cells import Array, Cells, Ints, rank_weighted, sort_cells
 from eyeground.metrics.delong import people_of
 from eyeground.metrics.jackknife import leave_one_out
+from eyeground.progress import cores
 
 BLOCK = 200_000
 """Cells (draws x rows) worked on at once: what stays in the processor's cache. It does not change what is drawn."""
@@ -138,7 +138,7 @@ def resample(sample: Sample, plan: Plan | None = None, strata: ArrayLike | None 
         for c, one in enumerate(sample.labels):
             out[:, start : start + len(picks), c] = rank_weighted(one, picks)
 
-    with ThreadPoolExecutor(plan.threads or _cores()) as pool:
+    with ThreadPoolExecutor(plan.threads or cores()) as pool:
         for _ in pool.map(work, range(0, plan.draws, size)):
             pass
     return Ranks(out[0], out[1], sample.both())
@@ -232,7 +232,3 @@ def _bounds(method: str, values: Array, defined: Array, level: float, tails: tup
     if len(defined) and 2 * len(defined) >= len(values):
         low, high = (float(bound) for bound in np.quantile(defined, tails))
     return Bounds(low, high, level, method, len(values), int(np.isnan(values).sum()))
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -25,6 +25,7 @@ from eyeground.errors import BundleError
 from eyeground.files import sha256_of
 from eyeground.images.cache import CacheEntry
 from eyeground.images.geometry import Placement
+from eyeground.progress import cores
 from eyeground.records import Visit
 from eyeground.runs.bundle import GRAPH, GRAPH_RECORD, Bundle
 from eyeground.runs.predictions import Array, Predictions, Raw, answer, gather
@@ -125,7 +126,7 @@ def load(bundle: Bundle, threads: int = 0) -> OnnxModel:
     if record.weights != sha256_of(bundle.weights):
         raise BundleError(f"{path} is of other weights than those beside it; run `eyeground export` again")
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or cores()
+    options.intra_op_num_threads = threads or _threads()
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     graph = bundle.folder / GRAPH
@@ -137,11 +138,10 @@ def load(bundle: Bundle, threads: int = 0) -> OnnxModel:
     return OnnxModel(bundle, record, session)
 
 
-def cores() -> int:
-    """Processor cores that this process may use."""
-    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _threads() -> int:
+    """As many as there are cores for this process, OMP_NUM_THREADS at most."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
-    return min(there, int(asked)) if asked.isdecimal() and int(asked) > 0 else there
+    return min(cores(), int(asked)) if asked.isdecimal() and int(asked) > 0 else cores()
 
 
 def _pixels(eyes: Sequence[tuple[CacheEntry | None, CacheEntry | None]], size: int) -> tuple[Array, NDArray[np.bool_]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from eyeground import __version__
+from eyeground.progress import cores
 
 PACKAGES = ("numpy", "opencv-python-headless", "pillow", "torch", "torchvision", "timm", "lightning", "onnxruntime")
 
@@ -17,7 +18,7 @@ def machine() -> dict[str, Any]:
     """Processor, cores this process may use, memory in GiB, operating system."""
     return {
         "cpu": _cpu(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": cores(),
         "memory_gib": _memory(),
         "system": f"{platform.system()} {platform.machine()}",
     }

@@ -13,7 +13,6 @@ from __future__ import annotations
 import csv
 import math
 import multiprocessing
-import os
 import re
 import shutil
 from collections import Counter
@@ -28,7 +27,7 @@ import cv2
 from eyeground import __version__
 from eyeground.errors import DataError
 from eyeground.files import aside, folder_aside, write_json
-from eyeground.progress import Track, quiet
+from eyeground.progress import Track, cores, quiet
 from eyeground.readings import Reading
 from eyeground.records import SIDES
 from eyeground.runs.bundle import Bundle, load_bundle
@@ -104,11 +103,6 @@ def read_table(rows: Sequence[PairRow], plan: Plan, track: Track = quiet) -> Tal
             tally.peak = max(tally.peak, peak)
         _write(rows, plan.out / TABLE, bundle, journal, tally)
     return tally
-
-
-def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def check_folder(out: Path) -> None:
